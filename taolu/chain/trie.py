@@ -1,0 +1,275 @@
+"""Words as a trie of character ids: one numbered node for every prefix.
+
+A node that ends a word stands for that word, so costs, counts and flags of words are arrays over
+nodes. Nodes 0 to alphabet - 1 are the single characters. Children lie in one open-addressing
+table keyed by parent and character, so a step down the trie is about one memory access.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from taolu._kernel import kernel
+from taolu.text.normalize import OTHER
+
+NEVER = np.inf  # cost of a node that ends no word
+
+
+@dataclass(frozen=True)
+class Trie:
+    """Words as paths of characters from a root.
+
+    Attributes:
+        table: Open-addressing table int64 (capacity, 2): parent node and character packed in one
+            number, and the child node; -1 where empty.
+        alphabet: Number of characters; nodes 0 to alphabet - 1 are the single characters.
+        size: Number of nodes.
+        nodes: Node at which each word ends, int32 (words,).
+    """
+
+    table: np.ndarray
+    alphabet: int
+    size: int
+    nodes: np.ndarray
+
+    def costs(self, word_costs, character_costs) -> np.ndarray:
+        """Returns a cost for every node, float64 (size,): `NEVER` where no word ends."""
+        costs = np.full(self.size, NEVER)
+        costs[: self.alphabet] = character_costs
+        costs[self.nodes] = word_costs
+        return costs
+
+    def marks(self, ids, marked: np.ndarray) -> bool:
+        """Says whether the string of these ids has a node and it is marked, bool (size,)."""
+        node = _find(np.asarray(ids, dtype=np.int32), self.table)
+        return bool(node >= 0 and marked[node])
+
+
+def build_trie(letters, offsets, alphabet: int) -> Trie:
+    """Returns the trie of some words.
+
+    Args:
+        letters: Character ids of all words, one after the other, int32 (letters,).
+        offsets: Where each word starts, int64 (words + 1,).
+        alphabet: Number of characters; every id lies in [0, alphabet).
+
+    Example:
+        >>> trie = build_trie([0, 1, 0, 1, 2], [0, 2, 5], alphabet=3)
+        >>> trie.size, trie.nodes
+        (5, array([3, 4], dtype=int32))
+    """
+    letters = np.ascontiguousarray(letters, dtype=np.int32)
+    offsets = np.ascontiguousarray(offsets, dtype=np.int64)
+    capacity = 1 << max(4, int(2 * letters.size).bit_length())
+    table = np.full((capacity, 2), -1, dtype=np.int64)
+    nodes = np.empty(offsets.size - 1, dtype=np.int32)
+    size = _insert(letters, offsets, alphabet, table, nodes)
+    return Trie(table, alphabet, int(size), nodes)
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Every node met inside each word: the lattice of the word itself.
+
+    Attributes:
+        begin: Offset in the word at which the node's string starts, int32 (edges,); falling
+            within a word, so one sweep finds the best path.
+        end: Offset at which it ends, int32 (edges,); rising among edges of equal `begin`.
+        node: The node, int32 (edges,).
+        bounds: Where the edges of each word start, int64 (words + 1,).
+    """
+
+    begin: np.ndarray
+    end: np.ndarray
+    node: np.ndarray
+    bounds: np.ndarray
+
+
+def word_edges(trie: Trie, letters, offsets) -> Edges:
+    """Returns the nodes inside each word, the word itself among them.
+
+    Args:
+        trie: Any trie over the same alphabet.
+        letters: Character ids of all words, int32 (letters,).
+        offsets: Where each word starts, int64 (words + 1,).
+    """
+    letters = np.ascontiguousarray(letters, dtype=np.int32)
+    offsets = np.ascontiguousarray(offsets, dtype=np.int64)
+    bounds = np.zeros(offsets.size, dtype=np.int64)
+    nothing = np.empty((0, 3), dtype=np.int32)
+    _edges(letters, offsets, trie.table, bounds, nothing)
+    bounds = np.cumsum(bounds)
+    edges = np.empty((bounds[-1], 3), dtype=np.int32)
+    _edges(letters, offsets, trie.table, bounds, edges)
+    return Edges(*(np.ascontiguousarray(edges[:, i]) for i in range(3)), bounds)
+
+
+def node_counts(ids, classes, trie: Trie) -> np.ndarray:
+    """Returns how often the string of each node occurs in a text, int64 (size,).
+
+    Args:
+        ids: Character ids, int32 (time,); negative ids separate.
+        classes: OTHER, WORD or ALNUM for each character, uint8 (alphabet,); strings do not cross
+            characters of class OTHER.
+        trie: The strings.
+    """
+    counts = np.zeros(trie.size, dtype=np.int64)
+    _node_counts(ids, classes, trie.table, counts)
+    return counts
+
+
+def longest_marked(ids, classes, trie: Trie, marked) -> np.ndarray:
+    """Returns the length of the longest marked string that starts at each place, uint8 (time,).
+
+    Args:
+        ids: Character ids, int32 (time,).
+        classes: As in `node_counts`.
+        trie: The strings, of at most 255 characters.
+        marked: True for the nodes of marked strings, bool (size,).
+    """
+    longest = np.empty(ids.size, dtype=np.uint8)
+    _longest_marked(ids, classes, trie.table, marked, longest)
+    return longest
+
+
+def neighbour_keys(ids, classes, trie: Trie, share, *, right: bool) -> np.ndarray:
+    """Returns `node << 22 | neighbour` for each occurrence of some words, int64 (occurrences,).
+
+    The neighbour is the id of the character after (`right`) or before the word, plus one; 0 is the
+    end of the sentence or whitespace.
+
+    Args:
+        ids: Character ids, int32 (time,).
+        classes: As in `node_counts`.
+        trie: The words.
+        share: True for the nodes of the words wanted, bool (size,).
+        right: The side.
+    """
+    nothing = np.empty(0, dtype=np.int64)
+    keys = np.empty(_neighbours(ids, classes, trie.table, share, right, nothing), dtype=np.int64)
+    _neighbours(ids, classes, trie.table, share, right, keys)
+    return keys
+
+
+@kernel
+def _insert(letters, offsets, alphabet, table, nodes):
+    size = alphabet
+    for word in range(nodes.size):
+        node = np.int64(letters[offsets[word]])
+        for at in range(offsets[word] + 1, offsets[word + 1]):
+            letter = np.int64(letters[at])
+            slot = _slot(table, node, letter)
+            if table[slot, 0] == -1:
+                table[slot, 0] = (node << 21) | letter
+                table[slot, 1] = size
+                size += 1
+            node = table[slot, 1]
+        nodes[word] = node
+    return size
+
+
+@kernel
+def _slot(table, node, letter):
+    """The slot of a child, or the empty slot where it would go."""
+    key = (node << 21) | letter
+    # Products of two such factors stay below 2**63, so nothing overflows even uncompiled.
+    slot = node * 40503 + letter * 2654435761
+    slot = (slot ^ (slot >> 17)) & (table.shape[0] - 1)
+    while table[slot, 0] != key and table[slot, 0] != -1:
+        slot = (slot + 1) & (table.shape[0] - 1)
+    return slot
+
+
+@kernel
+def _find(ids, table):
+    node = np.int64(ids[0])
+    for letter in ids[1:]:
+        slot = _slot(table, node, np.int64(letter))
+        node = table[slot, 1]
+        if table[slot, 0] == -1:
+            return np.int64(-1)
+    return node
+
+
+@kernel
+def _edges(letters, offsets, table, bounds, edges):
+    """Fills `edges`, or, where it is empty, writes the number of edges of each word."""
+    used = 0
+    for word in range(offsets.size - 1):
+        before = used
+        for i in range(offsets[word + 1] - 1, offsets[word] - 1, -1):
+            node = np.int64(letters[i])
+            for j in range(i, offsets[word + 1]):
+                if j > i:
+                    slot = _slot(table, node, np.int64(letters[j]))
+                    node = table[slot, 1]
+                    if table[slot, 0] == -1:
+                        break
+                if edges.shape[0]:
+                    edges[used, 0] = i - offsets[word]
+                    edges[used, 1] = j + 1 - offsets[word]
+                    edges[used, 2] = node
+                used += 1
+        if not edges.shape[0]:
+            bounds[word + 1] = used - before
+
+
+@kernel
+def _node_counts(ids, classes, table, counts):
+    for i in range(ids.size):
+        if ids[i] < 0:
+            continue
+        node = np.int64(ids[i])
+        counts[node] += 1
+        if classes[node] == OTHER:
+            continue
+        for j in range(i + 1, ids.size):
+            if ids[j] < 0 or classes[ids[j]] == OTHER:
+                break
+            slot = _slot(table, node, np.int64(ids[j]))
+            if table[slot, 0] == -1:
+                break
+            node = table[slot, 1]
+            counts[node] += 1
+
+
+@kernel
+def _longest_marked(ids, classes, table, marked, longest):
+    for i in range(ids.size):
+        longest[i] = 0
+        if ids[i] < 0 or classes[ids[i]] == OTHER:
+            continue
+        node = np.int64(ids[i])
+        for j in range(i + 1, ids.size):
+            if ids[j] < 0 or classes[ids[j]] == OTHER:
+                break
+            slot = _slot(table, node, np.int64(ids[j]))
+            if table[slot, 0] == -1:
+                break
+            node = table[slot, 1]
+            if marked[node]:
+                longest[i] = j + 1 - i
+
+
+@kernel
+def _neighbours(ids, classes, table, share, right, keys):
+    used = 0
+    for i in range(ids.size):
+        if ids[i] < 0 or classes[ids[i]] == OTHER:
+            continue
+        node = np.int64(ids[i])
+        for j in range(i, ids.size):
+            if j > i:
+                if ids[j] < 0 or classes[ids[j]] == OTHER:
+                    break
+                slot = _slot(table, node, np.int64(ids[j]))
+                if table[slot, 0] == -1:
+                    break
+                node = table[slot, 1]
+            if share[node]:
+                if keys.size:
+                    at = j + 1 if right else i - 1
+                    near = ids[at] if 0 <= at < ids.size else -1
+                    keys[used] = (node << 22) | (max(near, -1) + 1)
+                used += 1
+    return used

@@ -1,0 +1,1 @@
+"""Ids to counts, exactly and in bounded memory."""

@@ -1,0 +1,291 @@
+"""Everything learned from a text, frozen, and saved as a folder of readable files.
+
+`words.tsv` is the dictionary, `characters.tsv` the alphabet that spells it, `ledger.tsv` and
+`tried.tsv` what each step saved, `meta.json` the format version and what was read. A folder is
+written beside its final name and renamed, so a half-written one never stands in its place.
+"""
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from taolu.bits.codelength import COLUMNS, Ledger, Step
+from taolu.errors import CodebookError
+
+FORMAT = 1
+
+WORD_COLUMNS = (
+    "word",
+    "count",
+    "cohesion",
+    "left_entropy",
+    "right_entropy",
+    "saved_bits",
+    "known",
+)
+
+
+@dataclass(frozen=True)
+class Words:
+    """A table of words, one row a word, ranked: the most useful first.
+
+    Attributes:
+        word: The words; single characters are units of the segmentation too.
+        count: Uses on the best path, int64 (words,).
+        cohesion: Natural log, minimum over all cuts of `N * c(w) / (c(left) * c(right))`,
+            (words,); nan for a single character.
+        left_entropy: Bits of surprise of the character before the word, (words,).
+        right_entropy: Bits of surprise of the character after it, (words,).
+        saved_bits: Bits the text would cost more without the word, the cost of keeping it
+            taken off, (words,); 0 for a single character.
+        known: True where the word stands in the user's dictionary, bool (words,).
+    """
+
+    word: tuple[str, ...]
+    count: np.ndarray
+    cohesion: np.ndarray
+    left_entropy: np.ndarray
+    right_entropy: np.ndarray
+    saved_bits: np.ndarray
+    known: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.word)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.word)
+
+    def __contains__(self, word: object) -> bool:
+        return word in self.index
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Row of each word."""
+        return {word: row for row, word in enumerate(self.word)}
+
+    def select(self, rows) -> "Words":
+        """Returns the table with only these rows, in this order (indices or a boolean mask)."""
+        rows = np.asarray(rows)
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
+        columns = (getattr(self, name)[rows] for name in WORD_COLUMNS[1:])
+        return Words(tuple(self.word[row] for row in rows), *columns)
+
+    def row(self, word: str) -> dict[str, Any]:
+        """Returns the row of a word by column name."""
+        at = self.index[word]
+        return {"word": word} | {name: getattr(self, name)[at].item() for name in WORD_COLUMNS[1:]}
+
+
+@dataclass(frozen=True)
+class Codebook:
+    """What `learn` found in a text.
+
+    Attributes:
+        words: Every unit of the segmentation with its count on the best path of the text.
+        characters: Alphabet and occurrences of each character in the text.
+        sentences: Number of sentences of the text.
+        ledger: Steps taken and steps tried, in bits per character.
+        passage: A few sentences of the text and their segmentation, for the report.
+        meta: What was read and how: sources, options, version.
+
+    Example:
+        >>> import taolu
+        >>> book = taolu.learn(taolu.Corpus.from_lines(["上海自来水来自海上"] * 40))
+        >>> book.save("water.taolu")                                    # doctest: +SKIP
+        >>> taolu.Codebook.load("water.taolu").words.word == book.words.word  # doctest: +SKIP
+        True
+    """
+
+    words: Words
+    characters: dict[str, int]
+    sentences: int
+    ledger: Ledger
+    passage: tuple[tuple[str, ...], ...] = ()
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, folder: str | os.PathLike[str], *, report: bool = False) -> None:
+        """Writes the codebook to a folder, whole or not at all.
+
+        Args:
+            folder: Its name; an older codebook of that name is replaced.
+            report: Writes `report.html` too.
+
+        Raises:
+            CodebookError: The name is taken by something that is no codebook, or the disk is full.
+        """
+        folder = Path(folder)
+        _check_free(folder)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+            try:
+                self._write(scratch, report)
+                _replace(scratch, folder)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+        except OSError as error:
+            raise CodebookError(f"{folder}: cannot be written ({error.strerror}).") from error
+
+    def _write(self, folder: Path, report: bool) -> None:
+        write_table(folder / "words.tsv", WORD_COLUMNS, _word_rows(self.words))
+        write_table(folder / "characters.tsv", ("character", "count"), self.characters.items())
+        write_table(folder / "ledger.tsv", COLUMNS, _step_rows(self.ledger.steps))
+        write_table(folder / "tried.tsv", COLUMNS, _step_rows(self.ledger.tried))
+        meta = {"format": FORMAT, "kind": "taolu codebook", "sentences": self.sentences}
+        meta |= {"passage": self.passage, **self.meta}
+        text = json.dumps(meta, ensure_ascii=False, indent=1)
+        (folder / "meta.json").write_text(text + "\n", encoding="utf-8")
+        if report:
+            from taolu.report.codebook import write_report
+
+            write_report(self, folder / "report.html")
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> "Codebook":
+        """Returns the codebook saved in a folder.
+
+        Raises:
+            CodebookError: A file is missing or damaged, or was written by a newer format.
+        """
+        folder = Path(folder)
+        meta = _read_meta(folder)
+        rows = read_table(folder / "words.tsv", WORD_COLUMNS)
+        characters = read_table(folder / "characters.tsv", ("character", "count"))
+        return cls(
+            _words_from(rows, folder / "words.tsv"),
+            {row[0]: count for row, count in _counted(characters, folder / "characters.tsv")},
+            meta.pop("sentences"),
+            Ledger(_steps(folder / "ledger.tsv"), _steps(folder / "tried.tsv")),
+            tuple(tuple(sentence) for sentence in meta.pop("passage", ())),
+            {name: value for name, value in meta.items() if name not in ("format", "kind")},
+        )
+
+
+def write_table(path: Path, columns, rows) -> None:
+    """Writes rows of values as tab-separated lines below a line of column names."""
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        file.write("\t".join(columns) + "\n")
+        for row in rows:
+            file.write("\t".join(_text(value) for value in row) + "\n")
+
+
+def read_table(path: Path, columns) -> list[list[str]]:
+    """Returns the rows of a tab-separated file with exactly these columns.
+
+    Raises:
+        CodebookError: The file is missing, its columns differ, or a row is too short or long.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise CodebookError(f"{path}: cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError:
+        raise CodebookError(f"{path}: not valid UTF-8.") from None
+    if lines[0].split("\t") != list(columns):
+        raise CodebookError(
+            f"{path}, line 1: the columns must be {', '.join(columns)}. Received: {lines[0]!r}."
+        )
+    rows = [line.split("\t") for line in lines[1:] if line]
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(columns):
+            raise CodebookError(
+                f"{path}, line {number}: needs {len(columns)} columns. Received: {len(row)}."
+            )
+    return rows
+
+
+def _text(value) -> str:
+    if isinstance(value, float | np.floating):
+        return "" if math.isnan(value) else repr(float(value))
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _word_rows(words: Words) -> Iterator[tuple]:
+    return zip(words.word, *(getattr(words, name) for name in WORD_COLUMNS[1:]), strict=True)
+
+
+def _step_rows(steps) -> Iterator[tuple]:
+    return ((s.step, s.learned, s.text, s.codebook, s.total) for s in steps)
+
+
+def _words_from(rows: list[list[str]], path: Path) -> Words:
+    def column(at: int, dtype) -> np.ndarray:
+        return np.array([_number(row[at], dtype, path, n) for n, row in enumerate(rows, 2)], dtype)
+
+    floats = [column(at, np.float64) for at in range(2, 6)]
+    known = np.array([row[6] == "yes" for row in rows], dtype=bool)
+    return Words(tuple(row[0] for row in rows), column(1, np.int64), *floats, known)
+
+
+def _counted(rows: list[list[str]], path: Path) -> Iterator[tuple[list[str], int]]:
+    return ((row, _number(row[1], np.int64, path, n)) for n, row in enumerate(rows, 2))
+
+
+def _steps(path: Path) -> tuple[Step, ...]:
+    steps = []
+    for n, row in enumerate(read_table(path, COLUMNS), 2):
+        learned = _number(row[1], np.int64, path, n)
+        text, codebook = (_number(row[at], np.float64, path, n) for at in (2, 3))
+        steps.append(Step(row[0], learned, text, codebook))
+    return tuple(steps)
+
+
+def _number(text: str, dtype, path: Path, line: int):
+    try:
+        return (int(text) if dtype is np.int64 else float(text or "nan"))
+    except ValueError:
+        raise CodebookError(f"{path}, line {line}: {text!r} is not a number.") from None
+
+
+def _read_meta(folder: Path) -> dict[str, Any]:
+    path = folder / "meta.json"
+    if not folder.is_dir():
+        raise CodebookError(f"{folder}: no such codebook. `taolu learn TEXT` makes one.")
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CodebookError(f"{path}: cannot be read ({error.strerror}): no codebook.") from error
+    except ValueError as error:
+        raise CodebookError(f"{path}: not valid JSON ({error}).") from None
+    if not isinstance(meta, dict) or not isinstance(meta.get("sentences"), int):
+        raise CodebookError(f"{path}: not the description of a codebook.")
+    if meta.get("format") != FORMAT:
+        raise CodebookError(
+            f"{path}: this version of taolu reads format {FORMAT}. "
+            f"Received: format {meta.get('format')}. Learn the text again, or update taolu."
+        )
+    return meta
+
+
+def _check_free(folder: Path) -> None:
+    if folder.exists() and not (folder / "meta.json").is_file():
+        raise CodebookError(
+            f"{folder}: exists and is no codebook, so it is left alone. Choose another name (-o)."
+        )
+
+
+def _replace(scratch: Path, folder: Path) -> None:
+    os.chmod(scratch, 0o755)
+    if not folder.exists():
+        os.rename(scratch, folder)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+    os.rename(folder, old / "book")
+    try:
+        os.rename(scratch, folder)
+    except OSError:
+        os.rename(old / "book", folder)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)

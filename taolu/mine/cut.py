@@ -1,0 +1,293 @@
+"""Segmentation with a dictionary: the words that describe a text in the fewest bits.
+
+A word that makes up the share p of a text costs -log2(p) bits; of all ways to cut a sentence the
+cheapest is taken (`chain.lattice`). The text itself is never changed: words are spans of it.
+Punctuation stands alone; a run of letters and digits is one word, with the point and the percent
+sign of a number; whitespace separates and is dropped.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from taolu._kernel import kernel
+from taolu.chain.lattice import fill_paths
+from taolu.chain.trie import Trie, build_trie
+from taolu.text.alphabet import code_points
+from taolu.text.normalize import ALNUM, UNSAFE, character_class, sentence_kinds, to_nfc
+
+if TYPE_CHECKING:
+    from taolu.mine.codebook import Codebook
+
+_NEW = -3  # in the table of ids: a code point not looked at yet
+_LINE = -1
+_SPACE = -2
+
+
+def cut(text: str, book: "Codebook") -> list[str]:
+    """Returns the words of a text.
+
+    Args:
+        text: Any text; whitespace separates words and is dropped.
+        book: The codebook whose words are used.
+
+    Example:
+        >>> import taolu
+        >>> book = taolu.learn(taolu.Corpus.from_lines(["苹果好吃。", "吃苹果。", "买苹果！"] * 20))
+        >>> taolu.cut("苹果 iPhone15 涨3.5%", book)
+        ['苹果', 'iPhone15', '涨', '3.5%']
+    """
+    return book.segmenter.cut(text)
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """Cuts text into the words of a dictionary, the cheapest way.
+
+    A word used c times among T units costs log2(T / c) bits; a character that is no unit of the
+    dictionary costs log2(T), as if it had been seen once.
+
+    Args:
+        counts: Uses of each word; characters outside words may be left out.
+        closings: Uses of symbols that close sentences, counted into T but never in a path.
+        threads: Threads that share the lines of a large text; the words do not depend on it.
+
+    Raises:
+        ValueError: A count is below one, or a word is empty or holds whitespace.
+
+    Example:
+        >>> segmenter = Segmenter({"北京": 8, "北京大学": 3, "大学": 5, "生": 4})
+        >>> segmenter.cut("北京大学生")
+        ['北京大学', '生']
+    """
+
+    counts: Mapping[str, int]
+    closings: int = 0
+    threads: int = 1
+    trie: Trie = field(init=False, repr=False)
+    costs: np.ndarray = field(init=False, repr=False)
+    classes: np.ndarray = field(init=False, repr=False)
+    table: np.ndarray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for word, count in self.counts.items():
+            if count < 1 or not word or word.split() != [word]:
+                raise ValueError(
+                    "`counts` must map words without whitespace to counts of at least 1. "
+                    f"Received: {word!r}: {count}."
+                )
+        total = np.log2(sum(self.counts.values()) + self.closings)
+        characters = sorted({character for word in self.counts for character in word})
+        ids = {character: i for i, character in enumerate(characters)}
+        words = [word for word in self.counts if len(word) > 1]
+        # Three more characters stand for all unknown ones, one of each class.
+        alphabet = len(characters) + 3
+        letters = [ids[character] for word in words for character in word]
+        offsets = np.cumsum([0, *map(len, words)])
+        trie = build_trie(letters, offsets, alphabet)
+        single = [total - np.log2(self.counts.get(character, 1)) for character in characters]
+        costs = trie.costs([total - np.log2(self.counts[w]) for w in words], [*single, *[total] * 3])
+        classes = [character_class(character) for character in characters]
+        table = np.full(0x110000, _NEW, dtype=np.int32)
+        for character, i in ids.items():
+            table[ord(character)] = i
+        for name, value in [("trie", trie), ("costs", costs), ("table", table)]:
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "classes", np.array([*classes, 0, 1, 2], dtype=np.uint8))
+
+    def cut(self, text: str) -> list[str]:
+        """Returns the words of a text."""
+        return self.spaced(text).split()
+
+    def cut_lines(self, lines: Iterable[str]) -> list[list[str]]:
+        """Returns the words of each line; a line must hold no line feed."""
+        text = "\n".join(lines)
+        codes = code_points(text)
+        path = np.full(codes.size, -1, dtype=np.int32)
+        starts = self._starts(text, codes, path)
+        units, begins, ends, breaks = _words(codes, starts, path, _SPACES)
+        # A word of the dictionary is one shared string; the others are cut out of the text.
+        words = self.strings[units]
+        unknown = np.flatnonzero(units >= self.classes.size - 3)
+        unknown = unknown[units[unknown] < self.classes.size]
+        words[unknown] = self.singles[codes[begins[unknown]]]
+        for at in np.flatnonzero(units < 0).tolist():
+            words[at] = text[begins[at] : ends[at]]
+        found, stops = words.tolist(), breaks.tolist()
+        return [found[i:j] for i, j in zip([0, *stops[:-1]], stops, strict=True)]
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Returns where each word starts and stops, as offsets into the text.
+
+        Example:
+            >>> Segmenter({"苹果": 2}).spans("吃 苹果")
+            [(0, 1), (2, 4)]
+        """
+        codes = code_points(text)
+        starts = self._starts(text, codes)
+        _, begins, ends, _ = _words(codes, starts, np.full(codes.size, -1, np.int32), _SPACES)
+        return list(zip(begins.tolist(), ends.tolist(), strict=True))
+
+    def spaced(self, text: str) -> str:
+        """Returns the text with its words one space apart, line by line; fast for large texts.
+
+        Line feeds stay where they are; other whitespace only separates words.
+        """
+        codes = code_points(text)
+        spaced = np.empty(2 * codes.size, dtype=np.uint32)
+        used = _spaced(codes, self._starts(text, codes), _SPACES, spaced)
+        return spaced[:used].tobytes().decode("utf-32-le", "surrogatepass")
+
+    @cached_property
+    def singles(self) -> np.ndarray:
+        """The character of each code point met so far, object (0x110000,)."""
+        singles = np.full(0x110000, None, dtype=object)
+        for code in np.flatnonzero(self.table >= self.classes.size - 3).tolist():
+            singles[code] = chr(code)
+        return singles
+
+    @cached_property
+    def strings(self) -> np.ndarray:
+        """The word of each node, object (nodes + 1,); None where there is none."""
+        strings = np.full(self.trie.size + 1, None, dtype=object)
+        words = [word for word in self.counts if len(word) > 1]
+        strings[self.trie.nodes] = words
+        for character in {character for word in self.counts for character in word}:
+            strings[self.table[ord(character)]] = character
+        return strings
+
+    def _starts(self, text: str, codes: np.ndarray, path: np.ndarray | None = None) -> np.ndarray:
+        """True where a word starts, bool (characters,); fills `path` if it can."""
+        normal = to_nfc(text)
+        if normal == text:
+            return self._starts_of(codes, np.empty(codes.size, np.int32) if path is None else path)
+        # Look words up in NFC, but cut the text as it came: a cut inside a cluster is dropped.
+        normal_codes = code_points(normal)
+        found = self._starts_of(normal_codes, np.empty(normal_codes.size, np.int32))
+        starts = np.zeros(codes.size, dtype=bool)
+        starts[_origins(text, normal)[found]] = True
+        return starts
+
+    def _starts_of(self, codes: np.ndarray, path: np.ndarray) -> np.ndarray:
+        ids = self.table[codes]
+        if ids.size and ids.min() == _NEW:
+            self._add(codes[ids == _NEW])
+            ids = self.table[codes]
+        fill_paths(ids, self.classes, self.trie, self.costs, path, threads=self.threads)
+        starts = np.empty(ids.size, dtype=np.bool_)
+        _word_starts(codes, ids, self.classes, path, starts)
+        return starts
+
+    def _add(self, codes: np.ndarray) -> None:
+        """Gives code points seen for the first time the id of their class, or a separator's."""
+        unknown = self.classes.size - 3
+        self.__dict__.pop("singles", None)
+        for code in np.unique(codes).tolist():
+            character = chr(code)
+            if character.isspace():
+                self.table[code] = _LINE if character == "\n" else _SPACE
+            else:
+                self.table[code] = unknown + character_class(character)
+
+
+def _whitespace() -> np.ndarray:
+    spaces = np.zeros(0x110000, dtype=np.bool_)
+    spaces[(sentence_kinds() == 1) | (np.arange(0x110000) == 0x0A)] = True
+    return spaces
+
+
+_SPACES = _whitespace()
+
+
+def _origins(text: str, normal: str) -> np.ndarray:
+    """Offset in `text` of the cluster each character of its NFC form comes from."""
+    unsafe = sentence_kinds() == UNSAFE
+    clusters = [i for i, c in enumerate(text) if i == 0 or not unsafe[ord(c)]]
+    origins: list[int] = []
+    for start, stop in zip(clusters, [*clusters[1:], len(text)], strict=True):
+        origins += [start] * len(to_nfc(text[start:stop]))
+    if len(origins) != len(normal):
+        raise ValueError(f"`text` has no stable normal form. Received: {text!r}.")
+    return np.array(origins, dtype=np.int64)
+
+
+@kernel
+def _word_starts(codes, ids, classes, path, starts):
+    """Marks word starts: where a unit starts, but for the inside of numbers and Latin words."""
+    fresh = True
+    for t in range(ids.size):
+        if ids[t] < 0:
+            starts[t] = False
+            fresh = True
+            continue
+        starts[t] = fresh
+        fresh = path[t] >= 0
+        if not starts[t] or t == 0 or ids[t - 1] < 0:
+            continue
+        kind, before = classes[ids[t]], classes[ids[t - 1]]
+        if kind == ALNUM and before == ALNUM:
+            starts[t] = False
+        elif before == ALNUM and _is_digit(codes[t - 1]):
+            code = codes[t]
+            if code == 0x25 or code == 0xFF05:
+                starts[t] = False
+            elif code == 0x2E or code == 0xFF0E:
+                if t + 1 < ids.size and _is_digit(codes[t + 1]):
+                    starts[t] = False
+        elif kind == ALNUM and t > 1 and (codes[t - 1] == 0x2E or codes[t - 1] == 0xFF0E):
+            if _is_digit(codes[t]) and _is_digit(codes[t - 2]):
+                starts[t] = False
+
+
+@kernel
+def _is_digit(code):
+    return 0x30 <= code <= 0x39 or 0xFF10 <= code <= 0xFF19
+
+
+@kernel
+def _spaced(codes, starts, spaces, spaced):
+    used = 0
+    line_start = True
+    for t in range(codes.size):
+        code = codes[t]
+        if code == 0x0A:
+            spaced[used] = code
+            used += 1
+            line_start = True
+        elif not spaces[code]:
+            if starts[t] and not line_start:
+                spaced[used] = 0x20
+                used += 1
+            spaced[used] = code
+            used += 1
+            line_start = False
+    return used
+
+
+@kernel
+def _words(codes, starts, path, spaces):
+    """Returns unit (or -1), start and end of each word, and the words before each line's end."""
+    units = np.empty(codes.size, dtype=np.int32)
+    begins = np.empty(codes.size, dtype=np.int64)
+    ends = np.empty(codes.size, dtype=np.int64)
+    breaks = np.empty(codes.size + 1, dtype=np.int64)
+    used = lines = 0
+    for t in range(codes.size):
+        if spaces[codes[t]]:
+            if codes[t] == 0x0A:
+                breaks[lines] = used
+                lines += 1
+            continue
+        if starts[t]:
+            begins[used] = t
+            units[used] = path[t]
+            used += 1
+        else:
+            # Several units glued into one word have no string of their own.
+            units[used - 1] = path[t] if units[used - 1] == -1 and path[t - 1] < 0 else -1
+        ends[used - 1] = t + 1
+    breaks[lines] = used
+    return units[:used], begins[:used], ends[:used], breaks[: lines + 1]

@@ -1,0 +1,1 @@
+"""One offline HTML page for each kind of result."""

@@ -1,0 +1,1 @@
+"""Characters in, ids out, and back: streams of sentences from files, and one alphabet."""

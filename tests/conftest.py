@@ -1,0 +1,49 @@
+"""Options, markers and fixtures that every test shares."""
+
+import os
+import sys
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# The default run is the same every time; `--slow` looks at new examples.
+hypothesis.settings.register_profile("default", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("slow", deadline=None, max_examples=500)
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("taolu")
+    group.addoption("--slow", action="store_true", help="also run tests marked slow or data")
+    group.addoption("--backend", help="Keras backend: jax (default), torch or tensorflow")
+    group.addoption("--no-jit", action="store_true", help="run the kernels as plain Python")
+
+
+def pytest_configure(config):
+    hypothesis.settings.load_profile("slow" if config.getoption("--slow") else "default")
+    if config.getoption("--backend"):
+        os.environ["KERAS_BACKEND"] = config.getoption("--backend")
+    if config.getoption("--no-jit"):
+        if "numba" in sys.modules:
+            raise pytest.UsageError("--no-jit came too late: Numba is loaded; use ./check --no-jit")
+        os.environ["NUMBA_DISABLE_JIT"] = "1"
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--slow"):
+        return
+    skip = pytest.mark.skip(reason="slow, or needs real data: run with --slow")
+    for item in items:
+        if "slow" in item.keywords or "data" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real data sets, named by the environment variable TAOLU_DATA."""
+    if not os.environ.get("TAOLU_DATA"):
+        pytest.skip("the environment variable TAOLU_DATA does not name the folder of data sets")
+    folder = Path(os.environ["TAOLU_DATA"])
+    if not folder.is_dir():
+        pytest.skip(f"TAOLU_DATA names no folder: {folder}")
+    return folder
