@@ -79,6 +79,50 @@ def fill_paths(ids, classes, trie: Trie, costs, path, *, threads: int = 1) -> np
     return np.sum(shares, axis=0, dtype=np.int64)
 
 
+def path_sums(ids, trie: Trie, logs) -> float:
+    """Returns the natural log of the summed probability of all ways to cut a sentence.
+
+    Any character may start and end a unit; only negative ids separate.
+
+    Args:
+        ids: Character ids, int32 (time,).
+        trie: The words.
+        logs: Natural log of the probability of each node, float64 (size,); -inf where no word
+            ends.
+
+    Example:
+        >>> from taolu.chain.trie import build_trie
+        >>> trie = build_trie([0, 1], [0, 2], alphabet=2)
+        >>> round(float(np.exp(path_sums([0, 1], trie, np.log([0.5, 0.25, 0.25])))), 6)
+        0.375
+    """
+    ids = np.ascontiguousarray(ids, dtype=np.int32)
+    return float(_path_sums(ids, trie.table, np.ascontiguousarray(logs, dtype=np.float64)))
+
+
+@kernel
+def _path_sums(ids, table, logs):
+    sums = np.zeros(ids.size + 1, dtype=np.float64)
+    for i in range(ids.size - 1, -1, -1):
+        if ids[i] < 0:
+            sums[i] = sums[i + 1]
+            continue
+        node = np.int64(ids[i])
+        total = logs[node] + sums[i + 1]
+        for j in range(i + 1, ids.size):
+            if ids[j] < 0:
+                break
+            node = _child(table, node, np.int64(ids[j]))
+            if node < 0:
+                break
+            more = logs[node] + sums[j + 1]
+            if more > -np.inf:
+                high, low = max(total, more), min(total, more)
+                total = high + np.log1p(np.exp(low - high))
+        sums[i] = total
+    return sums[0]
+
+
 @kernel
 def _best_paths(ids, classes, table, costs, path, counts):
     room = 1 << 10

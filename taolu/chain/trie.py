@@ -5,11 +5,14 @@ nodes. Nodes 0 to alphabet - 1 are the single characters. Children lie in one op
 table keyed by parent and character, so a step down the trie is about one memory access.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from taolu._kernel import kernel
+from taolu.text.encode import sentence_bounds
 from taolu.text.normalize import OTHER
 
 NEVER = np.inf  # cost of a node that ends no word
@@ -39,11 +42,6 @@ class Trie:
         costs[self.nodes] = word_costs
         return costs
 
-    def marks(self, ids, marked: np.ndarray) -> bool:
-        """Says whether the string of these ids has a node and it is marked, bool (size,)."""
-        node = _find(np.asarray(ids, dtype=np.int32), self.table)
-        return bool(node >= 0 and marked[node])
-
 
 def build_trie(letters, offsets, alphabet: int) -> Trie:
     """Returns the trie of some words.
@@ -60,11 +58,19 @@ def build_trie(letters, offsets, alphabet: int) -> Trie:
     """
     letters = np.ascontiguousarray(letters, dtype=np.int32)
     offsets = np.ascontiguousarray(offsets, dtype=np.int64)
-    capacity = 1 << max(4, int(2 * letters.size).bit_length())
-    table = np.full((capacity, 2), -1, dtype=np.int64)
+    table = _empty_table(letters.size)
     nodes = np.empty(offsets.size - 1, dtype=np.int32)
-    size = _insert(letters, offsets, alphabet, table, nodes)
-    return Trie(table, alphabet, int(size), nodes)
+    size = int(_insert(letters, offsets, alphabet, table, nodes))
+    # Shared prefixes leave the table emptier than need be; a small one stays in the cache.
+    small = _empty_table(size - alphabet)
+    if small.shape[0] < table.shape[0]:
+        _move(table, small)
+        table = small
+    return Trie(table, alphabet, size, nodes)
+
+
+def _empty_table(children: int) -> np.ndarray:
+    return np.full((1 << max(4, (2 * children).bit_length()), 2), -1, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ def word_edges(trie: Trie, letters, offsets) -> Edges:
     return Edges(*(np.ascontiguousarray(edges[:, i]) for i in range(3)), bounds)
 
 
-def node_counts(ids, classes, trie: Trie) -> np.ndarray:
+def node_counts(ids, classes, trie: Trie, *, threads: int = 1) -> np.ndarray:
     """Returns how often the string of each node occurs in a text, int64 (size,).
 
     Args:
@@ -112,13 +118,18 @@ def node_counts(ids, classes, trie: Trie) -> np.ndarray:
         classes: OTHER, WORD or ALNUM for each character, uint8 (alphabet,); strings do not cross
             characters of class OTHER.
         trie: The strings.
+        threads: Threads that share the text.
     """
-    counts = np.zeros(trie.size, dtype=np.int64)
-    _node_counts(ids, classes, trie.table, counts)
-    return counts
+
+    def share(part: np.ndarray) -> np.ndarray:
+        counts = np.zeros(trie.size, dtype=np.int64)
+        _node_counts(part, classes, trie.table, counts)
+        return counts
+
+    return np.sum(over_shares(share, ids, threads), axis=0, dtype=np.int64)
 
 
-def longest_marked(ids, classes, trie: Trie, marked) -> np.ndarray:
+def longest_marked(ids, classes, trie: Trie, marked, *, threads: int = 1) -> np.ndarray:
     """Returns the length of the longest marked string that starts at each place, uint8 (time,).
 
     Args:
@@ -126,29 +137,53 @@ def longest_marked(ids, classes, trie: Trie, marked) -> np.ndarray:
         classes: As in `node_counts`.
         trie: The strings, of at most 255 characters.
         marked: True for the nodes of marked strings, bool (size,).
+        threads: Threads that share the text.
     """
-    longest = np.empty(ids.size, dtype=np.uint8)
-    _longest_marked(ids, classes, trie.table, marked, longest)
-    return longest
+
+    def share(part: np.ndarray) -> np.ndarray:
+        longest = np.empty(part.size, dtype=np.uint8)
+        _longest_marked(part, classes, trie.table, marked, longest)
+        return longest
+
+    return np.concatenate(over_shares(share, ids, threads))
 
 
-def neighbour_keys(ids, classes, trie: Trie, share, *, right: bool) -> np.ndarray:
+def neighbour_keys(
+    ids, classes, trie: Trie, wanted, *, threads: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns `node << 22 | neighbour` for each occurrence of some words, int64 (occurrences,).
 
-    The neighbour is the id of the character after (`right`) or before the word, plus one; 0 is the
-    end of the sentence or whitespace.
+    The first array has the characters before the words, the second those after. A neighbour is
+    the id of the character plus one; 0 is the end of the sentence or whitespace.
 
     Args:
         ids: Character ids, int32 (time,).
         classes: As in `node_counts`.
         trie: The words.
-        share: True for the nodes of the words wanted, bool (size,).
-        right: The side.
+        wanted: True for the nodes of the words wanted, bool (size,).
+        threads: Threads that share the text.
     """
-    nothing = np.empty(0, dtype=np.int64)
-    keys = np.empty(_neighbours(ids, classes, trie.table, share, right, nothing), dtype=np.int64)
-    _neighbours(ids, classes, trie.table, share, right, keys)
-    return keys
+
+    def share(part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        nothing = np.empty(0, dtype=np.int64)
+        size = _neighbours(part, classes, trie.table, wanted, nothing, nothing)
+        before, after = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
+        _neighbours(part, classes, trie.table, wanted, before, after)
+        return before, after
+
+    shares = over_shares(share, ids, threads)
+    before, after = (np.concatenate(side) for side in zip(*shares, strict=True))
+    return before, after
+
+
+def over_shares(work, ids, threads: int) -> list:
+    """Results of `work` on shares of the ids, cut at sentence ends, a thread each."""
+    bounds = sentence_bounds(ids, threads)
+    parts = [ids[i:j] for i, j in pairwise(bounds)]
+    if len(parts) == 1:
+        return [work(parts[0])]
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return list(pool.map(work, parts))
 
 
 @kernel
@@ -181,14 +216,13 @@ def _slot(table, node, letter):
 
 
 @kernel
-def _find(ids, table):
-    node = np.int64(ids[0])
-    for letter in ids[1:]:
-        slot = _slot(table, node, np.int64(letter))
-        node = table[slot, 1]
-        if table[slot, 0] == -1:
-            return np.int64(-1)
-    return node
+def _move(table, small):
+    for row in range(table.shape[0]):
+        key = table[row, 0]
+        if key != -1:
+            slot = _slot(small, key >> 21, key & 0x1FFFFF)
+            small[slot, 0] = key
+            small[slot, 1] = table[row, 1]
 
 
 @kernel
@@ -252,7 +286,8 @@ def _longest_marked(ids, classes, table, marked, longest):
 
 
 @kernel
-def _neighbours(ids, classes, table, share, right, keys):
+def _neighbours(ids, classes, table, wanted, before, after):
+    """Fills both sides and returns their size; with empty arrays only counts."""
     used = 0
     for i in range(ids.size):
         if ids[i] < 0 or classes[ids[i]] == OTHER:
@@ -266,10 +301,11 @@ def _neighbours(ids, classes, table, share, right, keys):
                 if table[slot, 0] == -1:
                     break
                 node = table[slot, 1]
-            if share[node]:
-                if keys.size:
-                    at = j + 1 if right else i - 1
-                    near = ids[at] if 0 <= at < ids.size else -1
-                    keys[used] = (node << 22) | (max(near, -1) + 1)
+            if wanted[node]:
+                if before.size:
+                    near = ids[i - 1] if i > 0 else -1
+                    before[used] = (node << 22) | (max(near, -1) + 1)
+                    near = ids[j + 1] if j + 1 < ids.size else -1
+                    after[used] = (node << 22) | (max(near, -1) + 1)
                 used += 1
     return used

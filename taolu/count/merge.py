@@ -124,7 +124,7 @@ def _merge_pair(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 @kernel
 def _merge_rows(one, other, rows):
-    words = rows.shape[1] - 1
+    columns, words = rows.shape[1], rows.shape[1] - 1
     i, j, used = 0, 0, 0
     while i < one.shape[0] or j < other.shape[0]:
         order = 0  # -1: take from `one`, 1: from `other`, 0: equal keys
@@ -133,24 +133,20 @@ def _merge_rows(one, other, rows):
         elif j == other.shape[0]:
             order = -1
         else:
-            for word in range(words):
-                if one[i, word] != other[j, word]:
-                    order = -1 if one[i, word] < other[j, word] else 1
-                    break
-        if order <= 0:
-            _copy(one, i, rows, used)
-            i += 1
-        else:
-            _copy(other, j, rows, used)
+            word = 0
+            while word < words - 1 and one[i, word] == other[j, word]:
+                word += 1
+            order = int(one[i, word] > other[j, word]) - int(one[i, word] < other[j, word])
+        if order == 1:
+            for column in range(columns):
+                rows[used, column] = other[j, column]
             j += 1
+        else:
+            for column in range(columns):
+                rows[used, column] = one[i, column]
+            i += 1
         if order == 0:
             rows[used, words] += other[j, words]
             j += 1
         used += 1
     return used
-
-
-@kernel
-def _copy(source, row, target, place):
-    for column in range(source.shape[1]):
-        target[place, column] = source[row, column]

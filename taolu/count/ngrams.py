@@ -4,37 +4,27 @@ The n characters from each position on, packed into one number, are sorted; equa
 one n-gram and neighbours with a common start are its prefixes, so one pass over the sorted numbers
 counts all orders. A text too long for memory is taken in chunks, each of which leaves a sorted run
 on disk, and the merged runs give the same stream.
-
-An n-gram is at most as frequent as any part of it. So once the n-grams of one word (four
-characters, for most alphabets) are counted, those of higher orders are looked for only where
-every part reaches `min_count`: still exact, and a small fraction of the text.
 """
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from taolu._kernel import kernel
-from taolu.count.memory import parse_bytes, write_array
-from taolu.count.merge import Run, merge_runs, write_run
-from taolu.count.packing import Packing, pack, pack_one, table_size, unpack
-from taolu.count.parallel import parallel_map
-from taolu.count.prefixes import PrefixTables, Table
-from taolu.count.sorting import fold, sort_keys
+from taolu.count.chunks import NgramJob, Progress
+from taolu.count.memory import parse_bytes
+from taolu.count.packing import Packing, pack_one, unpack
+from taolu.count.prefixes import Table
 from taolu.text.alphabet import Alphabet
 from taolu.text.corpus import Corpus, Source
 from taolu.text.encode import EncodedText, encode
 
 MAX_ORDER = 8
-MIN_CHUNK = 1 << 10  # positions; even the smallest memory is spent on chunks of this size
 ITEMS = 1 << 16
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,8 +187,8 @@ def count_ngrams(
     codes = _codes(len(text.alphabet), keep)
     packing = Packing.of(len(text.alphabet), order)
     with tempfile.TemporaryDirectory(prefix="taolu-count-", dir=place) as scratch:
-        count = _Count(text.ids, codes, min_count, room, workers, Path(scratch), progress)
-        total, tables = count.all_orders(packing)
+        job = NgramJob(text.ids, codes, min_count, room, workers, Path(scratch), progress)
+        total, tables = job.all_orders(packing)
     keys, counts = zip(*tables, strict=True)
     return NgramCounts(text.alphabet, order, total, min_count, packing, keys, counts)
 
@@ -226,126 +216,6 @@ def _codes(size: int, keep: np.ndarray | None) -> np.ndarray:
             f"Received: dtype {keep.dtype}, shape {keep.shape}."
         )
     return np.where(keep, codes, np.uint64(0))
-
-
-@dataclass(frozen=True)
-class _Chunks:
-    """What it takes to sort a chunk of the text; sent to workers once.
-
-    Attributes:
-        ids: The whole text, or the file it lies in.
-        codes: What a character is in a key.
-        packing: How keys are written.
-        common: As in `pack`; an array or the file it lies in.
-    """
-
-    ids: np.ndarray | Path
-    codes: np.ndarray
-    packing: Packing
-    common: np.ndarray | Path
-
-    def sort(self, start: int, stop: int) -> np.ndarray:
-        """Returns the sorted keys of the runs that start in a chunk, uint64 (rows, words)."""
-        ids = _loaded(self.ids, np.int32)[start : stop + self.packing.order - 1]
-        common = _loaded(self.common, np.uint64)
-        # A copy where the system maps a file, so that kernels see one type of array.
-        ids = np.require(ids, np.int32, ["C", "W"])
-        keys = pack(ids, self.codes, stop - start, self.packing, common)
-        return sort_keys(keys, self.packing)
-
-    def write(self, task: tuple[int, int, Path]) -> Run:
-        """Leaves the counted keys of a chunk in a file."""
-        start, stop, path = task
-        return write_run(path, fold(self.sort(start, stop)), self.packing.words + 1)
-
-
-@dataclass(frozen=True)
-class _Count:
-    """One call of `count_ngrams`."""
-
-    ids: np.ndarray
-    codes: np.ndarray
-    min_count: int
-    memory: int
-    workers: int
-    scratch: Path
-    progress: Progress
-
-    def all_orders(self, packing: Packing) -> tuple[int, list[Table]]:
-        """Returns the number of characters and the table of each order."""
-        if packing.words == 1 or self.min_count == 1:
-            return self.orders(packing, 1, np.empty(0, dtype=np.uint64))
-        half = replace(self, progress=lambda done, size: self.progress(done, 2 * size))
-        total, low = half.orders(replace(packing, order=packing.width), 1, np.empty(0, np.uint64))
-        half = replace(self, progress=lambda done, size: self.progress(size + done, 2 * size))
-        common = low[-1][0]
-        if not common.size:
-            # Nothing of this length is frequent, so nothing longer is.
-            return total, low + _no_tables(packing)
-        if 8 * table_size(common.size) * self.workers > self.memory // 4:
-            common = common[:0]
-        _, high = half.orders(packing, packing.width + 1, common)
-        return total, low + high
-
-    def orders(self, packing: Packing, first: int, common: np.ndarray) -> tuple[int, list[Table]]:
-        """Returns how many runs there are, and the tables of the orders from `first` on."""
-        folder, room = self.scratch.parent, self.memory // 4
-        with closing(PrefixTables(packing, first, self.min_count, folder, room)) as tables:
-            total = tables.count(self.stream(packing, common))
-            return total, tables.tables()
-
-    def stream(self, packing: Packing, common: np.ndarray) -> Iterator[np.ndarray]:
-        """Yields all runs of the text, sorted, in pieces."""
-        size = self.ids.size
-        chunk = self.chunk(packing, common)
-        if self.workers == 1 and chunk >= size:
-            yield _Chunks(self.ids, self.codes, packing, common).sort(0, size)
-            self.progress(size, size)
-            return
-        chunks = _Chunks(self.ids, self.codes, packing, common)
-        if self.workers > 1:
-            ids = self.file("ids", np.asarray(self.ids, dtype=np.int32))
-            chunks = _Chunks(ids, self.codes, packing, self.file("common", common))
-        starts = range(0, size, chunk)
-        tasks = ((at, min(at + chunk, size), self.scratch / f"{at}.run") for at in starts)
-        runs = []
-        with closing(parallel_map(chunks.write, tasks, self.workers)) as done:
-            for run in done:
-                runs.append(run)
-                self.progress(min(len(runs) * chunk, size), size)
-        yield from merge_runs(runs, self.memory // 2)
-
-    def chunk(self, packing: Packing, common: np.ndarray) -> int:
-        """Returns how many positions are sorted at a time."""
-        # Of each position: its id, its key, and beside keys of several words a copy to sort into.
-        position = 4 + 8 * packing.words * (1 if packing.words == 1 else 2)
-        room = self.memory * 3 // 4 // self.workers - 8 * table_size(common.size)
-        chunks = max(1, -(-self.ids.size * position // max(1, room)))
-        if chunks > 1 or self.workers > 1:
-            chunks = -(-chunks // self.workers) * self.workers
-        return max(MIN_CHUNK, -(-self.ids.size // chunks))
-
-    def file(self, name: str, array: np.ndarray) -> Path:
-        """Returns a file that holds the array, for workers to map."""
-        path = self.scratch / name
-        with path.open("wb") as file:
-            write_array(file, array, self.scratch)
-        return path
-
-
-def _loaded(array: np.ndarray | Path, dtype: type) -> np.ndarray:
-    if isinstance(array, Path):
-        empty = not array.stat().st_size
-        return np.empty(0, dtype) if empty else np.memmap(array, dtype=dtype, mode="r")
-    return array
-
-
-def _no_tables(packing: Packing) -> list[Table]:
-    orders = range(packing.width + 1, packing.order + 1)
-    return [
-        (np.empty((0, packing.words_of(n)), dtype=np.uint64), np.empty(0, dtype=np.int64))
-        for n in orders
-    ]
 
 
 @kernel

@@ -82,7 +82,7 @@ def pack(
             among them. No run that occurs as often as all of `common` is lost by that.
 
     Returns:
-        Keys, uint64 (rows, words), last position first written at the end; not sorted.
+        Keys in the order of the text, uint64 (rows, words).
     """
     keys = np.empty((min(stop, ids.size), packing.words), dtype=np.uint64)
     shape = np.array([stop, packing.bits, packing.width, packing.order], dtype=np.int64)

@@ -14,7 +14,7 @@ import signal
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -46,7 +46,7 @@ def parallel_map(
     initializer: Callable[..., object] | None = None,
     initargs: tuple = (),
     on_error: OnError = "raise",
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yields `func(item)` for every item, computed by worker processes.
 
     `iterable` is read only as results are taken: never more than `max_queue` chunks lie between
@@ -70,7 +70,7 @@ def parallel_map(
             after which the item is left out.
 
     Returns:
-        An iterator over the results.
+        An iterator over the results; its `close()` ends the workers early.
 
     Raises:
         ValueError: A number below 1, or an unknown `on_error`.

@@ -113,7 +113,8 @@ class _Column:
 
     def __init__(self, folder: Path, dtype: type, words: int):
         self.folder, self.words = folder, words
-        self.array, self.used = np.empty((0, words), dtype), 0
+        self.array: np.ndarray = np.empty((0, words), dtype)
+        self.used = 0
         self.file: BinaryIO | None = None
 
     def append(self, rows: np.ndarray) -> None:

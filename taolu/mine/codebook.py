@@ -10,8 +10,8 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ import numpy as np
 
 from taolu.bits.codelength import COLUMNS, Ledger, Step
 from taolu.errors import CodebookError
+from taolu.mine.cut import Segmenter
+from taolu.mine.score import UnigramModel
 
 FORMAT = 1
 
@@ -112,6 +114,27 @@ class Codebook:
     passage: tuple[tuple[str, ...], ...] = ()
     meta: dict[str, Any] = field(default_factory=dict)
 
+    @cached_property
+    def segmenter(self) -> Segmenter:
+        """Cuts text with these words."""
+        counts = dict(zip(self.words.word, self.words.count.tolist(), strict=True))
+        return Segmenter(counts, self.sentences)
+
+    @cached_property
+    def model(self) -> UnigramModel:
+        """Gives held-out text its bits: smoothed, summed over all cuts."""
+        counts = dict(zip(self.words.word, self.words.count.tolist(), strict=True))
+        return UnigramModel(counts, self.sentences)
+
+    def bits(self, sentence: str) -> float:
+        """Returns the bits of a sentence under the smoothed words of this codebook."""
+        return self.model.bits(sentence)
+
+    def with_passage(self, sentences: Iterable[str]) -> "Codebook":
+        """Returns the codebook with these sentences, cut, as the passage of its report."""
+        passage = tuple(tuple(words) for words in self.segmenter.cut_lines(sentences))
+        return replace(self, passage=passage)
+
     def save(self, folder: str | os.PathLike[str], *, report: bool = False) -> None:
         """Writes the codebook to a folder, whole or not at all.
 
@@ -123,7 +146,7 @@ class Codebook:
             CodebookError: The name is taken by something that is no codebook, or the disk is full.
         """
         folder = Path(folder)
-        _check_free(folder)
+        check_free(folder)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -268,7 +291,12 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     return meta
 
 
-def _check_free(folder: Path) -> None:
+def check_free(folder: Path) -> None:
+    """Makes sure a codebook may be written under this name.
+
+    Raises:
+        CodebookError: The name is taken by something that is no codebook.
+    """
     if folder.exists() and not (folder / "meta.json").is_file():
         raise CodebookError(
             f"{folder}: exists and is no codebook, so it is left alone. Choose another name (-o)."

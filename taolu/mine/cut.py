@@ -7,7 +7,7 @@ sign of a number; whitespace separates and is dropped.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -97,6 +97,10 @@ class Segmenter:
         for name, value in [("trie", trie), ("costs", costs), ("table", table)]:
             object.__setattr__(self, name, value)
         object.__setattr__(self, "classes", np.array([*classes, 0, 1, 2], dtype=np.uint8))
+
+    def on_threads(self, threads: int) -> "Segmenter":
+        """Returns the same segmenter, its work on large texts shared by so many threads."""
+        return replace(self, threads=threads)
 
     def cut(self, text: str) -> list[str]:
         """Returns the words of a text."""

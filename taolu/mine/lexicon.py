@@ -22,6 +22,7 @@ from taolu._kernel import kernel
 from taolu.bits.codelength import CODE_POINT_BITS, Step, parameter_bits, unigram_bits
 from taolu.chain.lattice import best_paths
 from taolu.chain.trie import NEVER, Trie, build_trie, word_edges
+from taolu.count.runs import runs
 from taolu.text.alphabet import code_points
 from taolu.text.encode import EncodedText
 from taolu.text.normalize import ALNUM, OTHER
@@ -323,10 +324,7 @@ class _Climb:
             keys = np.empty(sizes[part], dtype=np.int64)
             _pairs(*args, part, parts, keys)
             keys.sort()
-            starts = np.flatnonzero(np.diff(keys, prepend=-1))
-            joins = np.diff(starts, append=keys.size)
-            keep = joins >= min_count
-            yield keys[starts[keep]], joins[keep]
+            yield runs(keys, min_count)
 
     def lexicon(self, settled: bool) -> Lexicon:
         uses = self.counts[self.trie.nodes]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from taolu._kernel import kernel
-from taolu.chain.trie import Edges, build_trie, neighbour_keys, node_counts, word_edges
+from taolu.chain.trie import Edges, Trie, build_trie, neighbour_keys, node_counts, word_edges
 from taolu.text.encode import EncodedText
 
 KEYS_AT_ONCE = 1 << 25  # bounds the memory of neighbours, 8 bytes each
@@ -40,7 +40,7 @@ class Measures:
 
 
 def measure_words(
-    text: EncodedText, words: Iterable[str], *, entropy: bool = True
+    text: EncodedText, words: Iterable[str], *, entropy: bool = True, threads: int = 1
 ) -> Measures:
     """Returns count, cohesion and branching entropies of strings of a text.
 
@@ -52,6 +52,7 @@ def measure_words(
         text: The text.
         words: Strings over its alphabet, without punctuation inside.
         entropy: Measure branching entropies; without, they are nan.
+        threads: Threads that share the text.
 
     References:
         Su Jianlin, 基于切分的新词发现, 2017 (cohesion).
@@ -68,20 +69,25 @@ def measure_words(
     """
     words = list(words)
     suffixes = sorted({word[i:] for word in words for i in range(len(word))})
-    letters = text.alphabet.encode("".join(suffixes))
-    offsets = np.cumsum([0, *map(len, suffixes)], dtype=np.int64)
-    trie = build_trie(letters, offsets, len(text.alphabet))
     place = {suffix: i for i, suffix in enumerate(suffixes)}
     rows = np.array([place[word] for word in words], dtype=np.int64)
-    counts = node_counts(text.ids, text.alphabet.classes, trie)
+    trie, letters, offsets = trie_of(suffixes, text)
+    counts = node_counts(text.ids, text.alphabet.classes, trie, threads=threads)
     total = float(text.counts[text.words_only].sum())
     cohesion = cohesions(counts, total, word_edges(trie, letters, offsets))
-    nodes = trie.nodes[rows]
+    count = counts[trie.nodes[rows]]
     if not entropy:
         nothing = np.full(len(words), math.nan)
-        return Measures(counts[nodes], cohesion[rows], nothing, nothing.copy())
-    left, right = (_entropies(text, trie, nodes, counts, side) for side in (False, True))
-    return Measures(counts[nodes], cohesion[rows], left[nodes], right[nodes])
+        return Measures(count, cohesion[rows], nothing, nothing.copy())
+    left, right = _entropies(text, words, count, threads)
+    return Measures(count, cohesion[rows], left, right)
+
+
+def trie_of(words: list[str], text: EncodedText) -> tuple[Trie, np.ndarray, np.ndarray]:
+    """Returns the trie of some strings, their letters end to end, and where each starts."""
+    letters = text.alphabet.encode("".join(words))
+    offsets = np.cumsum([0, *map(len, words)], dtype=np.int64)
+    return build_trie(letters, offsets, len(text.alphabet)), letters, offsets
 
 
 def cohesions(counts: np.ndarray, total: float, edges: Edges) -> np.ndarray:
@@ -97,22 +103,22 @@ def cohesions(counts: np.ndarray, total: float, edges: Edges) -> np.ndarray:
     return cohesion
 
 
-def _entropies(text: EncodedText, trie, nodes, counts, right: bool) -> np.ndarray:
-    """Entropy in bits of the neighbour of each node of `nodes`, float64 (size,)."""
-    entropies = np.zeros(trie.size)
-    nodes = np.unique(nodes)
-    shares = np.cumsum(counts[nodes]) // KEYS_AT_ONCE
+def _entropies(
+    text: EncodedText, words: list[str], count: np.ndarray, threads: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Entropy in bits of the character before and after each word, float64 (words,) each."""
+    trie, _, _ = trie_of(words, text)
+    entropies = np.zeros((2, trie.size))
+    # The words are taken in shares of so many occurrences.
+    shares = np.cumsum(count) // KEYS_AT_ONCE
     for share in np.unique(shares):
         wanted = np.zeros(trie.size, dtype=np.bool_)
-        wanted[nodes[shares == share]] = True
-        keys = neighbour_keys(text.ids, text.alphabet.classes, trie, wanted, right=right)
-        keys.sort()
-        starts = np.flatnonzero(np.diff(keys, prepend=-1))
-        joint = np.diff(starts, append=keys.size).astype(np.float64)
-        owner = keys[starts] >> 22
-        shown = counts[owner].astype(np.float64)
-        np.add.at(entropies, owner, -joint / shown * np.log2(joint / shown))
-    return np.maximum(entropies, 0.0)
+        wanted[trie.nodes[shares == share]] = True
+        sides = neighbour_keys(text.ids, text.alphabet.classes, trie, wanted, threads=threads)
+        for side, keys in enumerate(sides):
+            keys.sort()
+            _entropy(keys, entropies[side])
+    return entropies[0, trie.nodes], entropies[1, trie.nodes]
 
 
 @kernel
@@ -133,3 +139,22 @@ def _cohesion(counts, total, begin, end, node, bounds, cohesion):
                     if chance > 0.0:
                         least = min(least, np.log(total * own / chance))
         cohesion[word] = least
+
+
+@kernel
+def _entropy(keys, entropies):
+    """Fills the entropy of each owner from sorted `owner << 22 | neighbour` keys."""
+    start = 0
+    while start < keys.size:
+        owner = keys[start] >> 22
+        total = 0.0
+        t = run = start
+        while t < keys.size and keys[t] >> 22 == owner:
+            while t < keys.size and keys[t] == keys[run]:
+                t += 1
+            count = float(t - run)
+            total -= count * np.log2(count)
+            run = t
+        shown = float(t - start)
+        entropies[owner] = max(0.0, np.log2(shown) + total / shown)
+        start = t

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import IO, cast
+from typing import IO
 
 import numpy as np
 
@@ -31,6 +31,7 @@ END = -1  # id that closes a sentence
 GAP = -2  # id of whitespace inside a sentence: a word boundary that is not a character
 
 IN_MEMORY_IDS = 1 << 26
+REACH_BYTES = 1 << 8  # text normalised at a time, at least
 
 Progress = Callable[[int, int], None]
 
@@ -140,7 +141,6 @@ class _Reader:
         # For text known to be NFC: nothing in it needs a second look.
         self.trusting = np.where(self.kinds == UNSAFE, np.uint8(ORDINARY), self.kinds)
         self.room = np.empty(0, dtype=np.int32)
-        self.checked = np.where(self.kinds == UNSAFE, np.uint8(ORDINARY), self.kinds)
         self.table = np.full(0x110000, -1, dtype=np.int32)
         self.codes = np.empty(0x110000, dtype=np.uint32)
         self.counts = np.zeros(0x110000, dtype=np.int64)
@@ -151,18 +151,21 @@ class _Reader:
 
     def read(self, block: Block) -> np.ndarray:
         source = np.frombuffer(block.data, dtype=np.uint8)
-        parts, index = [], 0
+        parts, index, line, reach = [], 0, block.line, 0
         while index < source.size:
-            ids, index = self._read(source, index, self.kinds)
+            ids, found = self._read(source, index, self.kinds)
             parts.append(ids)
-            if index < source.size:
-                # A line that is not NFC, or not UTF-8: the slow way tells, line by line.
-                stop = block.data.find(b"\n", index) + 1 or source.size
-                line = block.line + block.data.count(b"\n", 0, index)
-                text = Block(block.data[index:stop], block.path, line, 0).decode()
+            if found < source.size:
+                # A line that is not NFC, or not UTF-8: the slow way tells. Where such lines crowd
+                # it takes twice as many at a time, so no text is read more than a few times.
+                reach = max(REACH_BYTES, 2 * reach if found - index <= reach else 0)
+                stop = block.data.find(b"\n", found + reach) + 1 or source.size
+                line += block.data.count(b"\n", index, found)
+                text = Block(block.data[found:stop], block.path, line, 0).decode()
                 normal = np.frombuffer(to_nfc(text).encode(), dtype=np.uint8)
                 parts.append(self._read(normal, 0, self.trusting)[0])
-                index = stop
+                line, found = line + text.count("\n"), stop
+            index = found
         return np.concatenate(parts) if len(parts) != 1 else parts[0]
 
     def _read(self, source: np.ndarray, index: int, kinds: np.ndarray) -> tuple[np.ndarray, int]:
@@ -187,32 +190,27 @@ def _encode(source, kinds, table, codes, counts, ids, state):
     line = index
     line_size, line_ends, line_used = size, ends, used
     while index < stop:
-        byte = np.int64(source[index])
+        byte, code, width = np.int64(source[index]), np.int64(-1), 1
         if byte < 0x80:
-            code, width = byte, 1
+            code = byte
         elif 0xC2 <= byte < 0xE0 and index + 1 < stop:
             second = np.int64(source[index + 1])
-            code, width = ((byte & 0x1F) << 6) | (second & 0x3F), 2
-            if second & 0xC0 != 0x80:
-                code = -1
+            if second & 0xC0 == 0x80:
+                code, width = ((byte & 0x1F) << 6) | (second & 0x3F), 2
         elif 0xE0 <= byte < 0xF0 and index + 2 < stop:
             second, third = np.int64(source[index + 1]), np.int64(source[index + 2])
-            code, width = ((byte & 0xF) << 12) | ((second & 0x3F) << 6) | (third & 0x3F), 3
-            if second & 0xC0 != 0x80 or third & 0xC0 != 0x80:
-                code = -1
-            elif code < 0x800 or 0xD800 <= code < 0xE000:
-                code = -1
+            if second & 0xC0 == 0x80 and third & 0xC0 == 0x80:
+                code, width = ((byte & 0xF) << 12) | ((second & 0x3F) << 6) | (third & 0x3F), 3
+            if code < 0x800 or 0xD800 <= code < 0xE000:
+                code = np.int64(-1)
         elif 0xF0 <= byte < 0xF5 and index + 3 < stop:
             second, third = np.int64(source[index + 1]), np.int64(source[index + 2])
             fourth = np.int64(source[index + 3])
-            code = ((byte & 7) << 18) | ((second & 0x3F) << 12)
-            code, width = code | ((third & 0x3F) << 6) | (fourth & 0x3F), 4
-            if second & 0xC0 != 0x80 or third & 0xC0 != 0x80 or fourth & 0xC0 != 0x80:
-                code = -1
-            elif code < 0x10000 or code >= 0x110000:
-                code = -1
-        else:
-            code, width = -1, 1
+            if second & 0xC0 == 0x80 and third & 0xC0 == 0x80 and fourth & 0xC0 == 0x80:
+                code = ((byte & 7) << 18) | ((second & 0x3F) << 12)
+                code, width = code | ((third & 0x3F) << 6) | (fourth & 0x3F), 4
+            if code < 0x10000 or code >= 0x110000:
+                code = np.int64(-1)
         if code < 0 or kinds[code] == UNSAFE:
             # Give back what this line added.
             for t in range(line_used, used):

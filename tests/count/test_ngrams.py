@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from taolu.count import chunks, merge
 from taolu.count import memory as memory_module
-from taolu.count import merge, ngrams
 from taolu.count.memory import parse_bytes
 from taolu.count.ngrams import count_ngrams
 from taolu.count.packing import Packing, pack, pack_one, unpack
@@ -153,7 +153,7 @@ def test_chunks_and_disk_change_nothing(seed, size, letters, order, min_count, w
 
 
 def test_ngrams_over_a_chunk_border_are_counted_once(monkeypatch):
-    monkeypatch.setattr(ngrams, "MIN_CHUNK", 3)
+    monkeypatch.setattr(chunks, "MIN_CHUNK", 3)
     text = encoded([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, END], "abc")
     for order in range(1, 9):
         assert tables_of(count_ngrams(text, order, memory=1)) == naive(text, order)
@@ -170,7 +170,7 @@ def runs_written(monkeypatch):
         runs.append(merge.write_run(*args))
         return runs[-1]
 
-    monkeypatch.setattr(ngrams, "write_run", watched)
+    monkeypatch.setattr(chunks, "write_run", watched)
     return runs
 
 
@@ -278,7 +278,7 @@ except TaoluError as error:
 else:
     raise SystemExit("no error")
 """
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(ngrams.__file__).parents[2])
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(chunks.__file__).parents[2])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -333,6 +333,7 @@ def test_empty_text_gives_empty_tables(order):
     counts = count_ngrams(Corpus.from_lines([]), order=order)
     assert counts.total == 0
     assert tables_of(counts) == [{}] * order
+    assert count_ngrams(encoded([], ""), order, workers=2).total == 0
     text = random_text(7, 100, 5)
     nothing = count_ngrams(text, order, keep=np.zeros(len(text.alphabet), bool), min_count=2)
     assert nothing.total == 0
@@ -351,8 +352,14 @@ def test_sources_and_progress(tmp_path):
     assert seen == sorted(seen)
     assert seen[-1][0] == seen[-1][1]
     seen.clear()
-    text = random_text(8, 5000, 80)
-    count_ngrams(text, 6, min_count=2, memory=60_000, progress=lambda *at: seen.append(at))
+
+
+@pytest.mark.parametrize("min_count", [1, 2, 5000])
+def test_progress_ends_at_its_size(min_count):
+    seen = []
+    text = random_text(8, 5000, 600)
+    count_ngrams(text, 8, min_count=min_count, memory=60_000, progress=lambda *at: seen.append(at))
+    assert len(seen) > 1
     assert seen == sorted(seen)
     assert seen[-1][0] == seen[-1][1]
 

@@ -76,11 +76,13 @@ def test_a_folder_is_read_in_order_without_hidden_files_and_codebooks(tmp_path):
     write(tmp_path, "a.txt.gz", gzip.compress("一\n".encode()))
     write(tmp_path, "c/z.MD", "四\n")
     write(tmp_path, "c/a.utf8.xz", lzma.compress("三\n".encode()))
+    for number in range(9, 0, -1):
+        write(tmp_path, f"d{number}/x.text", f"{number}\n")
     for name in (".hidden.txt", ".git/x.txt", "novel.taolu/words.txt", "image.png", "data.gz"):
         write(tmp_path, name, "不读\n")
     corpus = Corpus.of(tmp_path)
-    assert list(corpus.lines()) == ["一", "二", "三", "四"]
-    assert [path.name for path in corpus.paths] == ["a.txt.gz", "b.txt", "a.utf8.xz", "z.MD"]
+    assert list(corpus.lines()) == ["一", "二", "三", "四", *"123456789"]
+    assert [path.name for path in corpus.paths[:4]] == ["a.txt.gz", "b.txt", "a.utf8.xz", "z.MD"]
 
 
 def test_sources_are_read_in_the_order_given(tmp_path):
@@ -217,7 +219,7 @@ def test_a_character_cut_off_at_the_end_of_the_file_is_reported(tmp_path):
     assert f"{path}, line 3: not valid UTF-8" in message(read_all, path)
 
 
-@pytest.mark.parametrize("block_bytes", [4, 5, 64, 1000, 1 << 20])
+@pytest.mark.parametrize("block_bytes", [4, 5, 7, 64, 1000, 1 << 20])
 @pytest.mark.parametrize(
     ("encoding", "bad"),
     [
@@ -230,11 +232,21 @@ def test_a_character_cut_off_at_the_end_of_the_file_is_reported(tmp_path):
 def test_the_line_is_right_in_every_encoding(tmp_path, encoding, bad, block_bytes):
     # In UTF-16 the character 上 (U+4E0A) holds the byte of a line feed.
     good = "abcd\n" if encoding == "ascii" else "上上海海\n"
-    data = (good * 500).encode(encoding) + "ab".encode(encoding) + bad + good.encode(encoding)
+    # The bad bytes come right after a character that blocks of 7 bytes cut in two.
+    data = (good * 500 + good[2:4]).encode(encoding) + bad + good.encode(encoding)
     path = write(tmp_path, "bad.txt", data)
     text = message(read_all, path, block_bytes, encoding=encoding)
     assert text.startswith(f"{path}, line 501: not valid {encoding.upper()}.")
     assert 'pass encoding="utf-8"' in text
+
+
+@pytest.mark.parametrize("block_bytes", range(4, 30))
+def test_the_line_is_right_after_a_character_cut_in_two(tmp_path, block_bytes):
+    # 𠮷 takes four bytes in gb18030, so up to three wait for the next block.
+    data = "上\n𠮷".encode("gb18030") * 20 + b"\xff\xff\n\n\n"
+    path = write(tmp_path, "bad.txt", data)
+    text = message(read_all, path, block_bytes, encoding="gb18030")
+    assert text.startswith(f"{path}, line 21: ")
 
 
 def test_half_a_character_at_the_end_of_a_gb18030_file_is_reported(tmp_path):

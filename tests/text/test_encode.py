@@ -117,7 +117,7 @@ def test_a_large_text_goes_to_a_file_and_stays_the_same(tmp_path, monkeypatch):
 
 
 # Stray, overlong, cut off, surrogate, past the last code point, and no UTF-8 byte at all.
-NOT_UTF8 = "80 c080 c1bf c3 c328 e08080 e4b8 e428ad eda080 edbfbf f0808080 f09f98 f09f2880"
+NOT_UTF8 = "80 c080 c1bf c3 c328 e08080 e4b8 e428ad e4b8c0 eda080 edbfbf f0808080 f09f98 f09f2880"
 NOT_UTF8 += " f4908080 f5808080 ff fe"
 
 
@@ -128,6 +128,24 @@ def test_what_is_not_utf8_is_reported_with_its_line(tmp_path, bad, end):
     path.write_bytes("一\n二。\n三".encode() + bad + end)
     with pytest.raises(CorpusError, match=r"bad\.txt, line 3: not valid UTF-8"):
         encode(Corpus.of(path))
+
+
+some_lines = st.lists(
+    st.sampled_from(["", "好的。", "新字！ 再", "e\u0301x", "วัน 好", "장\u1100\u1161"])
+)
+
+
+@given(some_lines, st.integers(0, 40))
+def test_lines_read_the_slow_way_stand_among_the_others(tmp_path_factory, lines, reach):
+    text = "\n".join(lines)
+    folder = tmp_path_factory.getbasetemp()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "REACH_BYTES", reach)
+        assert flat(in_blocks(text, 1000, folder)) == naive(text)
+        path = folder / "bad.txt"
+        path.write_bytes(f"{text}\n好".encode() + b"\xff\n" + text.encode())
+        with pytest.raises(CorpusError, match=rf"line {text.count(chr(10)) + 2}: not valid"):
+            encode(Corpus.of(path))
 
 
 def test_every_kind_of_code_point_is_read(tmp_path):

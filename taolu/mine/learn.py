@@ -1,0 +1,196 @@
+"""The whole climb: raw text in, a codebook out, one ledger line a step.
+
+    characters   the plain character unigram
+    words        the dictionary of new-word discovery, its uses counted by hard EM
+    lexicon      the dictionary under which text and dictionary together are shortest
+
+Every line describes the same characters in the same unit, the codebook charged; a step is kept
+only if its total falls.
+"""
+
+import os
+from collections.abc import Callable, Collection, Iterable
+from importlib.resources import files
+
+import numpy as np
+
+from taolu.bits.codelength import Ledger
+from taolu.count.memory import parse_bytes
+from taolu.errors import CorpusError
+from taolu.mine.codebook import Codebook, Words
+from taolu.mine.discover import default_min_count, discover
+from taolu.mine.lexicon import (
+    Lexicon,
+    character_step,
+    fit_lexicon,
+    learn_lexicon,
+    saved_bits,
+)
+from taolu.mine.measure import measure_words
+from taolu.text.corpus import Corpus, Source
+from taolu.text.encode import END, GAP, EncodedText, encode
+from taolu.text.normalize import OTHER
+
+PASSAGE_CHARACTERS = 240
+MARGIN = 1.0
+
+# Told what is being done and how far: stage, done, size (0 where it is not known).
+Report = Callable[[str, int, int], None]
+
+
+def learn(
+    source: Corpus | Source | Iterable[Source] | None = None,
+    *,
+    known: Collection[str] = (),
+    margin: float = MARGIN,
+    min_count: int | None = None,
+    max_length: int = 8,
+    memory: int | str = "2GB",
+    workers: int = 1,
+    threads: int | None = None,
+    report: Report | None = None,
+) -> Codebook:
+    """Returns what raw text teaches: a dictionary, and a ledger of what each step saved.
+
+    Args:
+        source: A file, folder, several of them, or a `Corpus`; by default the bundled sample.
+        known: Words of the user's dictionary; new ones are ranked first.
+        margin: Bits a word must save per use and character beyond its first, on top of paying for
+            itself. 0 gives the shortest description, 2.5 words closest to a dictionary's.
+        min_count: Fewest occurrences of a discovered word; by default 4 to 32 with the text.
+        max_length: Longest word of the lexicon, 2 to 64 characters.
+        memory: Bound on the memory of counting, such as "2GB".
+        workers: Worker processes for counting.
+        threads: Threads for the passes over the text; by default one for each core.
+        report: Called as `report(stage, done, size)`.
+
+    Raises:
+        CorpusError: The text cannot be read, is empty, or holds nothing but punctuation.
+        ValueError: An argument is out of range.
+
+    Example:
+        >>> book = learn(Corpus.from_lines(["天气预报说明天天气好。", "看天气预报。"] * 30))
+        >>> [step.step for step in book.ledger], "天气预报" in book.words
+        (['characters', 'words', 'lexicon'], True)
+
+    References:
+        Su Jianlin, 最小熵原理（二）：“当机立断”之词库构建, 2018.
+        Rissanen, J., Modeling by shortest data description, 1978.
+    """
+    parse_bytes(memory)
+    tell = report or (lambda stage, done, size: None)
+    corpus = sample() if source is None else Corpus.of(source)
+    threads = threads or os.cpu_count() or 1
+    text = encode(corpus, lambda done, size: tell("read", done, size))
+    _check(text, corpus)
+    ledger = Ledger().add(character_step(text))
+    tell("words", 0, 0)
+    found = discover(
+        text, min_count=min_count, measure=False, memory=memory, workers=workers, threads=threads
+    )
+    words = fit_lexicon(text, found.word, found.count, threads=threads)
+    steps = [("words", words)]
+    ledger = ledger.add(words.step("words", text))
+    tell("lexicon", 0, 0)
+    lexicon = learn_lexicon(
+        text,
+        words.words,
+        words.counts,
+        margin=margin,
+        max_length=max_length,
+        threads=threads,
+        notify=lambda line: tell(f"lexicon: {line}", 0, 0),
+    )
+    steps.append(("lexicon", lexicon))
+    ledger = ledger.add(lexicon.step("lexicon", text))
+    taken = {step.step for step in ledger}
+    kept = [found for name, found in steps if name in taken]
+    best = kept[-1] if kept else fit_lexicon(text, (), threads=threads)
+    tell("measure", 0, 0)
+    book = Codebook(
+        word_table(text, best, known, threads=threads),
+        dict(zip(text.alphabet.characters, text.counts.tolist(), strict=True)),
+        text.sentences,
+        ledger,
+        meta={
+            "sources": _names(corpus) if source is not None else ["taolu guide"],
+            "characters": text.characters,
+            "settled": best.settled,
+            "options": {
+                "margin": margin,
+                "min_count": min_count or default_min_count(text.characters),
+                "max_length": max_length,
+            },
+        },
+    )
+    return book.with_passage(_passage(text))
+
+
+def sample() -> Corpus:
+    """Returns the bundled sample: the pages of the guide."""
+    folder = files("taolu") / "guide"
+    return Corpus(tuple(sorted(str(page) for page in folder.iterdir() if page.name[-3:] == ".md")))
+
+
+def word_table(
+    text: EncodedText, lexicon: Lexicon, known: Collection[str] = (), *, threads: int = 1
+) -> Words:
+    """Returns the units of a lexicon with their statistics: new words first, then by bits saved.
+
+    Args:
+        text: The text it was learned from.
+        lexicon: The lexicon.
+        known: Words of the user's dictionary.
+        threads: Threads that share the text.
+    """
+    used = np.flatnonzero(lexicon.character_counts)
+    characters = [text.alphabet.characters[i] for i in used]
+    names = [*lexicon.words, *characters]
+    measures = measure_words(text, names, threads=threads)
+    saved = np.append(saved_bits(lexicon, text), np.zeros(len(characters)))
+    count = np.append(lexicon.counts, lexicon.character_counts[used])
+    marked = frozenset(known)
+    flags = np.array([name in marked for name in names], dtype=bool)
+    table = Words(
+        tuple(names),
+        count,
+        measures.cohesion,
+        measures.left_entropy,
+        measures.right_entropy,
+        saved,
+        flags,
+    )
+    single = np.array([len(name) == 1 for name in names], dtype=bool)
+    # Single characters come last, by use; they save nothing by definition.
+    return table.select(np.lexsort((names, -count, -saved, flags, single)))
+
+
+def _check(text: EncodedText, corpus: Corpus) -> None:
+    name = ", ".join(_names(corpus)[:3])
+    if not text.characters:
+        raise CorpusError(f"{name}: the text is empty. There is nothing to learn from.")
+    if (text.alphabet.classes == OTHER).all():
+        raise CorpusError(
+            f"{name}: the text holds only punctuation and symbols, and words are made of "
+            "characters, letters or digits."
+        )
+
+
+def _names(corpus: Corpus) -> list[str]:
+    return [path.name for path in corpus.paths] or ["text in memory"]
+
+
+def _passage(text: EncodedText) -> list[str]:
+    """A few sentences from a third into the text, long enough to see words at work."""
+    ids = text.ids[text.ids.size // 3 : text.ids.size // 3 + 8 * PASSAGE_CHARACTERS]
+    starts = np.flatnonzero(ids == END)
+    if text.ids.size < 8 * PASSAGE_CHARACTERS or starts.size < 2:
+        ids = text.ids[: 8 * PASSAGE_CHARACTERS]
+        starts = np.append(-1, np.flatnonzero(ids == END))
+    sentences: list[str] = []
+    for start, stop in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+        letters = (" " if i == GAP else text.alphabet.characters[i] for i in ids[start + 1 : stop])
+        sentences.append("".join(letters))
+        if sum(map(len, sentences)) > PASSAGE_CHARACTERS:
+            break
+    return sentences
