@@ -24,6 +24,7 @@ from taolu.mine.cut import Segmenter
 from taolu.mine.score import UnigramModel
 
 FORMAT = 1
+KIND = "taolu codebook"
 
 WORD_COLUMNS = (
     "word",
@@ -163,7 +164,7 @@ class Codebook:
         write_table(folder / "characters.tsv", ("character", "count"), self.characters.items())
         write_table(folder / "ledger.tsv", COLUMNS, _step_rows(self.ledger.steps))
         write_table(folder / "tried.tsv", COLUMNS, _step_rows(self.ledger.tried))
-        meta = {"format": FORMAT, "kind": "taolu codebook", "sentences": self.sentences}
+        meta = {"format": FORMAT, "kind": KIND, "sentences": self.sentences}
         meta |= {"passage": self.passage, **self.meta}
         text = json.dumps(meta, ensure_ascii=False, indent=1)
         (folder / "meta.json").write_text(text + "\n", encoding="utf-8")
@@ -208,7 +209,7 @@ def read_table(path: Path, columns) -> list[list[str]]:
         CodebookError: The file is missing, its columns differ, or a row is too short or long.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except OSError as error:
         raise CodebookError(f"{path}: cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError:
@@ -217,7 +218,7 @@ def read_table(path: Path, columns) -> list[list[str]]:
         raise CodebookError(
             f"{path}, line 1: the columns must be {', '.join(columns)}. Received: {lines[0]!r}."
         )
-    rows = [line.split("\t") for line in lines[1:] if line]
+    rows = [line.split("\t") for line in lines[1:]]
     for number, row in enumerate(rows, start=2):
         if len(row) != len(columns):
             raise CodebookError(
@@ -266,8 +267,8 @@ def _steps(path: Path) -> tuple[Step, ...]:
 
 def _number(text: str, dtype, path: Path, line: int):
     try:
-        return (int(text) if dtype is np.int64 else float(text or "nan"))
-    except ValueError:
+        return int(np.int64(int(text))) if dtype is np.int64 else float(text or "nan")
+    except (ValueError, OverflowError):
         raise CodebookError(f"{path}, line {line}: {text!r} is not a number.") from None
 
 
@@ -281,7 +282,7 @@ def _read_meta(folder: Path) -> dict[str, Any]:
         raise CodebookError(f"{path}: cannot be read ({error.strerror}): no codebook.") from error
     except ValueError as error:
         raise CodebookError(f"{path}: not valid JSON ({error}).") from None
-    if not isinstance(meta, dict) or not isinstance(meta.get("sentences"), int):
+    if not _describes_codebook(meta):
         raise CodebookError(f"{path}: not the description of a codebook.")
     if meta.get("format") != FORMAT:
         raise CodebookError(
@@ -291,29 +292,49 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     return meta
 
 
+def _describes_codebook(meta: Any) -> bool:
+    return (
+        isinstance(meta, dict)
+        and isinstance(meta.get("sentences"), int)
+        and isinstance(meta.get("passage", []), list)
+        and all(isinstance(sentence, list) for sentence in meta.get("passage", []))
+    )
+
+
 def check_free(folder: Path) -> None:
     """Makes sure a codebook may be written under this name.
 
     Raises:
         CodebookError: The name is taken by something that is no codebook.
     """
-    if folder.exists() and not (folder / "meta.json").is_file():
+    if folder.exists() and not _is_codebook(folder):
         raise CodebookError(
             f"{folder}: exists and is no codebook, so it is left alone. Choose another name (-o)."
         )
 
 
+def _is_codebook(folder: Path) -> bool:
+    # Of any format, but ours: other programs write a meta.json too.
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(meta, dict) and meta.get("kind") == KIND
+
+
 def _replace(scratch: Path, folder: Path) -> None:
-    os.chmod(scratch, 0o755)
+    scratch.chmod(0o755)
     if not folder.exists():
-        os.rename(scratch, folder)
+        scratch.rename(folder)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-    os.rename(folder, old / "book")
     try:
-        os.rename(scratch, folder)
-    except OSError:
-        os.rename(old / "book", folder)
+        folder.rename(old / "book")
+        scratch.rename(folder)
+    except BaseException:
+        # A full disk, or Ctrl-C between the two: the older codebook goes back to its place.
+        if not folder.exists():
+            (old / "book").rename(folder)
         raise
     finally:
         shutil.rmtree(old, ignore_errors=True)
