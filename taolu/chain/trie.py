@@ -140,9 +140,12 @@ def longest_marked(ids, classes, trie: Trie, marked, *, threads: int = 1) -> np.
         threads: Threads that share the text.
     """
 
+    pairs = np.zeros(1 << 18, dtype=np.bool_)
+    _first_pairs(trie.table, trie.alphabet, pairs)
+
     def share(part: np.ndarray) -> np.ndarray:
         longest = np.empty(part.size, dtype=np.uint8)
-        _longest_marked(part, classes, trie.table, marked, longest)
+        _longest_marked(part, classes, trie.table, pairs, marked, longest)
         return longest
 
     return np.concatenate(over_shares(share, ids, threads))
@@ -268,12 +271,27 @@ def _node_counts(ids, classes, table, counts):
 
 
 @kernel
-def _longest_marked(ids, classes, table, marked, longest):
+def _first_pairs(table, alphabet, pairs):
+    """Marks a hash of the first two characters of every string of two or more."""
+    for row in range(table.shape[0]):
+        if 0 <= table[row, 0] >> 21 < alphabet:
+            first, second = table[row, 0] >> 21, table[row, 0] & 0x1FFFFF
+            pairs[(first * 40503 ^ second * 9973) & (pairs.size - 1)] = True
+
+
+@kernel
+def _longest_marked(ids, classes, table, pairs, marked, longest):
     for i in range(ids.size):
         longest[i] = 0
-        if ids[i] < 0 or classes[ids[i]] == OTHER:
+        if ids[i] < 0 or i + 1 == ids.size or ids[i + 1] < 0:
             continue
-        node = np.int64(ids[i])
+        # Most places start nothing; a small table that stays in the cache says so at once.
+        first, second = np.int64(ids[i]), np.int64(ids[i + 1])
+        if not pairs[(first * 40503 ^ second * 9973) & (pairs.size - 1)]:
+            continue
+        if classes[first] == OTHER:
+            continue
+        node = first
         for j in range(i + 1, ids.size):
             if ids[j] < 0 or classes[ids[j]] == OTHER:
                 break

@@ -2,8 +2,10 @@
 
 import os
 import sys
+from collections.abc import Collection, Iterable, Sequence
 
-from rich.console import Console
+from rich.box import HEAVY_HEAD
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from taolu.bits.codelength import Ledger
@@ -15,40 +17,56 @@ WIDTH_IN_FILES = 120
 def console() -> Console:
     """Returns a console on standard output, wide enough for tables where nobody sets a width."""
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_IN_FILES
-    return Console(width=width, highlight=False)
+    # No markup: a file named `[bold].txt` is printed as it is.
+    return Console(width=width, highlight=False, markup=False, emoji=False)
+
+
+def print_table(
+    title: str, columns: Iterable[str], rows: Iterable[Sequence[str]], left: Collection[str] = ()
+) -> None:
+    """Prints a table below its title; nothing is ever cut off, on a narrow terminal it folds.
+
+    Args:
+        title: The line above it.
+        columns: Names of the columns; the first holds names, the others numbers.
+        rows: Their cells; a row whose name stands in brackets is dimmed.
+        left: More columns that hold names.
+    """
+    table = Table(box=HEAVY_HEAD, header_style="bold")
+    for place, name in enumerate(columns):
+        justify: JustifyMethod = "right" if place and name not in left else "left"
+        table.add_column(name, justify=justify, overflow="fold")
+    for row in rows:
+        table.add_row(*row, style="dim" if row[0].startswith("(") else None)
+    out = console()
+    out.print(title, style="italic", soft_wrap=True)
+    out.print(table)
 
 
 def print_ledger(ledger: Ledger) -> None:
     """Prints the steps taken and tried, in bits per character."""
-    table = Table(title="ledger 账本 (bits per character)", title_justify="left")
-    table.add_column("step")
-    for name in ("learned", "text", "codebook", "total", "saved"):
-        table.add_column(name, justify="right")
-    before = None
+    rows, before = [], None
     for step in ledger:
         saved = "" if before is None else f"{before - step.total:.4f}"
-        table.add_row(step.step, f"{step.learned:,}", *_bits(step), saved)
+        rows.append([step.step, f"{step.learned:,}", *_bits(step), saved])
         before = step.total
-    for step in ledger.tried:
-        table.add_row(f"({step.step}: tried)", f"{step.learned:,}", *_bits(step), "", style="dim")
-    console().print(table)
+    rows += [[f"({s.step}: tried)", f"{s.learned:,}", *_bits(s), ""] for s in ledger.tried]
+    names = ("step", "learned", "text", "codebook", "total", "saved")
+    print_table("ledger 账本: bits per character", names, rows)
 
 
 def print_words(words: Words) -> None:
     """Prints words with their statistics."""
-    table = Table(title="words 词", title_justify="left")
-    table.add_column("word", overflow="fold")
-    for name in ("count", "cohesion", "left entropy", "right entropy", "saved bits"):
-        table.add_column(name, justify="right")
+    names = ["word", "count", "cohesion", "left\nentropy", "right\nentropy", "saved\nbits"]
+    # Without a single known word there was no dictionary to be new against.
     marks = bool(words.known.any())
-    if marks:
-        table.add_column("known")
+    rows = []
     for word in words:
         row = words.row(word)
-        cells = [f"{row['count']:,}", *(_number(row[n]) for n in ("cohesion", "left_entropy"))]
-        cells += [_number(row["right_entropy"]), f"{row['saved_bits']:,.0f}"]
-        table.add_row(word, *cells, *([("yes" if row["known"] else "new")] if marks else []))
-    console().print(table)
+        measures = [row[name] for name in ("cohesion", "left_entropy", "right_entropy")]
+        cells = [f"{row['count']:,}", *map(_number, measures), f"{row['saved_bits']:,.0f}"]
+        rows.append([word, *cells, *([("yes" if row["known"] else "new")] if marks else [])])
+    print_table("words 词", [*names, *(["known"] if marks else [])], rows, left=["known"])
 
 
 def _bits(step) -> list[str]:

@@ -290,8 +290,9 @@ def _words(codes, starts, path, spaces):
             units[used] = path[t]
             used += 1
         else:
-            # Several units glued into one word have no string of their own.
-            units[used - 1] = path[t] if units[used - 1] == -1 and path[t - 1] < 0 else -1
+            # -1: still inside its first unit; several units glued into one word, -2, have no
+            # string of their own, even where the last of them is a word (1.2万 with 2万).
+            units[used - 1] = path[t] if units[used - 1] == -1 else -2
         ends[used - 1] = t + 1
     breaks[lines] = used
     return units[:used], begins[:used], ends[:used], breaks[: lines + 1]

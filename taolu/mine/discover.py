@@ -31,8 +31,8 @@ from taolu.text.corpus import Corpus
 from taolu.text.encode import EncodedText, Progress, encode, sentence_bounds
 
 THRESHOLDS = (0.0, 2.0, 4.0, 6.0)
-HASH_MASK = (1 << 62) - 1
-HASHES_AT_ONCE = 1 << 26  # bounds the memory of counting segments, 8 bytes each
+LONG = 1 << 62  # marks the number of a segment too long to hold its letters
+KEYS_AT_ONCE = 1 << 26  # bounds the memory of counting segments, at most 8 bytes each
 
 
 def discover(
@@ -161,84 +161,91 @@ def join(
     longest = longest_marked(
         text.ids, text.alphabet.classes, glue.trie, glue.marked, threads=threads
     )
-    spans, uses = _frequent_segments(text.ids, longest, min_count, threads=threads)
-    kept = (spans[:, 1] - spans[:, 0] > 1) & _stand(spans, longest, glue.order)
-    return _strings(text, spans[kept]), uses[kept]
+    shape = _Shape(max(1, len(text.alphabet).bit_length()), glue.order)
+    letters, sizes, uses = _frequent_segments(
+        text.ids, longest, shape, min_count, threads=threads
+    )
+    codes = text.alphabet.codes[letters].tobytes().decode("utf-32-le")
+    ends = np.cumsum(sizes).tolist()
+    return [codes[i:j] for i, j in pairwise([0, *ends])], uses
 
 
-def _frequent_segments(ids, longest, least: int, *, mask: int = HASH_MASK, threads: int = 1):
-    """Where each frequent segment first stands, int64 (segments, 2), and its uses.
+@dataclass(frozen=True)
+class _Shape:
+    """How segments become numbers: short ones hold their letters, long ones only a hash.
 
-    Equal segments are found by sorting hashes, a share of the hashes at a time; letters are then
-    compared, and were two different segments to share a hash, no hash is trusted.
+    Attributes:
+        bits: Bits of a letter.
+        order: Longest n-gram of G.
+        mask: Bits of the hash that are used.
     """
-    shares = 1 + ids.size // HASHES_AT_ONCE
-    bounds = sentence_bounds(ids, threads)
-    places = list(pairwise(bounds))
+
+    bits: int
+    order: int
+    mask: int = LONG - 1
+
+    @property
+    def width(self) -> int:
+        """Letters of the longest short segment."""
+        return 61 // self.bits
+
+    def numbers(self) -> np.ndarray:
+        return np.array([self.bits, self.width, self.order, self.mask], dtype=np.int64)
+
+
+def _frequent_segments(ids, longest, shape: _Shape, least: int, *, threads: int = 1):
+    """Letters end to end, sizes and uses of the segments that are frequent and stand.
+
+    Equal segments are found by sorting their numbers, a share at a time. The letters of long ones
+    are then compared; were two different ones to share a hash, no hash is trusted.
+    """
+    shares = 1 + ids.size // KEYS_AT_ONCE
+    places = list(pairwise(sentence_bounds(ids, threads)))
     parts = []
     with ThreadPoolExecutor(len(places)) as pool:
         for share in range(shares):
 
-            def hashes_of(place, share=share):
-                part = ids[slice(*place)], longest[slice(*place)], mask, share, shares
-                size = part[0].size
-                if shares > 1:
-                    size = _hash_segments(*part, np.empty(0, dtype=np.int64))
-                hashes = np.empty(size, dtype=np.int64)
-                return hashes[: _hash_segments(*part, hashes)]
+            def collect(place, share=share):
+                return _collect(ids, longest, shape, place, (share, shares))
 
-            hashes = np.concatenate(list(pool.map(hashes_of, places)))
-            hashes.sort()
-            values, _ = runs(hashes, least)
-
-            def count(place, values=values):
-                spans = np.full((values.size, 2), -1, dtype=np.int64)
-                uses = np.zeros(values.size, dtype=np.int64)
-                clash = _count_segments(ids, longest, mask, values, np.array(place), spans, uses)
-                return clash, spans, uses
-
-            counted = list(pool.map(count, places))
-            spans, uses = counted[0][1], np.sum([uses for _, _, uses in counted], axis=0)
-            for _, more, _ in counted[1:]:
-                spans = np.where(spans < 0, more, spans)
-            if any(clash for clash, _, _ in counted) or _differ(ids, [c[1] for c in counted]):
-                return _frequent_slowly(ids, longest, least)
-            parts.append((spans, uses))
-    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+            keys, spans = zip(*pool.map(collect, places), strict=True)
+            merged = np.concatenate(keys)
+            merged.sort()
+            values, uses = runs(merged, least)
+            first = np.full((values.size, 2), -1, dtype=np.int64)
+            rows = np.concatenate(spans)
+            rows = rows[np.argsort(rows[:, 0], kind="stable")]
+            if _place_long(ids, rows, values, first):
+                return _frequent_slowly(ids, longest, shape, least)
+            parts.append((*_spell(ids, shape.numbers(), values, first), uses))
+    sizes, letters, uses = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return letters, sizes, uses
 
 
-def _differ(ids, firsts: list[np.ndarray]) -> bool:
-    """Whether two threads took different segments for the same."""
-    one = firsts[0]
-    return any(
-        i >= 0 and k >= 0 and not np.array_equal(ids[i:j], ids[k:m])
-        for other in firsts[1:]
-        for (i, j), (k, m) in zip(one.tolist(), other.tolist(), strict=True)
-    )
+def _collect(ids, longest, shape: _Shape, place, share) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of one share of the segments in one part of a text; number and span of long ones."""
+    start, stop = place
+    part = ids[start:stop], longest[start:stop], shape.numbers(), np.array(share, dtype=np.int64)
+    # Room for every segment of two; untouched pages cost nothing.
+    keys = np.empty((stop - start) // 2 + 1, dtype=np.int64)
+    spans = np.empty(((stop - start) // (shape.width + 1) + 1, 3), dtype=np.int64)
+    used, long = _segment_keys(*part, keys, spans)
+    spans = spans[:long].copy()
+    spans[:, 1:] += start
+    return keys[:used], spans
 
 
-def _strings(text: EncodedText, spans: np.ndarray) -> list[str]:
-    """The characters of spans of a text."""
-    sizes = spans[:, 1] - spans[:, 0]
-    ends = np.cumsum(sizes)
-    at = np.arange(ends[-1] if ends.size else 0) + np.repeat(spans[:, 0] - ends + sizes, sizes)
-    letters = text.alphabet.codes[text.ids[at]].tobytes().decode("utf-32-le")
-    bounds = [0, *ends.tolist()]
-    return [letters[i:j] for i, j in pairwise(bounds)]
-
-
-def _frequent_slowly(ids, longest, least: int):
+def _frequent_slowly(ids, longest, shape: _Shape, least: int):
     """The same without hashes, for the day two different segments share one."""
-    starts = np.flatnonzero(_segment_starts(ids, longest))
-    seen: dict[bytes, list[int]] = {}
-    for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), ids.size], strict=True):
-        while ids[stop - 1] < 0:
-            stop -= 1
-        row = seen.setdefault(ids[start:stop].tobytes(), [start, stop, 0])
-        row[2] += 1
-    rows = np.array([row for row in seen.values() if row[2] >= least], dtype=np.int64)
-    rows = rows.reshape(-1, 3)
-    return rows[:, :2], rows[:, 2]
+    spans = _standing_segments(ids, longest, shape.numbers())
+    seen: dict[bytes, int] = {}
+    for start, stop in spans.tolist():
+        name = ids[start:stop].tobytes()
+        seen[name] = seen.get(name, 0) + 1
+    kept = [(np.frombuffer(name, np.int32), n) for name, n in seen.items() if n >= least]
+    letters = np.concatenate([np.empty(0, np.int32), *(name for name, _ in kept)])
+    sizes = np.array([name.size for name, _ in kept], dtype=np.int64)
+    return letters, sizes, np.array([n for _, n in kept], dtype=np.int64)
 
 
 def _unmeasured(size: int) -> Measures:
@@ -256,103 +263,122 @@ def _ranked(names: list[str], count, measures: Measures, known: frozenset[str]) 
 
 
 @kernel
-def _stand(spans, longest, order):
-    """Whether each segment is a word: short, or cohesive in all its n-grams."""
-    stands = np.ones(spans.shape[0], dtype=np.bool_)
-    for row in range(spans.shape[0]):
-        size = min(order, spans[row, 1] - spans[row, 0])
-        if size < 3:
-            continue
-        # An n-gram of the highest order is cohesive exactly where nothing longer starts.
-        for t in range(spans[row, 0], spans[row, 1] - size + 1):
-            if longest[t] < size:
-                stands[row] = False
-    return stands
+def _next_segment(ids, longest, shape, start):
+    """Returns end and number of the segment of two characters or more that starts here.
 
-
-@kernel
-def _segment_end(ids, longest, start):
-    """Returns the end of the segment that starts here, and its hash."""
-    stop = start + 1
-    value = np.int64(0)
-    t = start
+    The number is -1 where it is no word.
+    """
+    bits, width, order, mask = shape
+    stop = start + np.int64(longest[start])
+    t = start + 1
     while t < stop:
         stop = max(stop, t + np.int64(longest[t]))
-        # 31 bits times 31 bits: no product overflows.
-        value = ((value & 0x7FFFFFFF) * 1640531527) ^ (value >> 31) ^ (ids[t] + 1)
         t += 1
-    return stop, value ^ (value >> 29)
+    size = stop - start
+    if size >= 3:
+        # Backtrack: every n-gram of the highest order, or the whole, must stand in G.
+        least = min(order, size)
+        for t in range(start, stop - least + 1):
+            if longest[t] < least:
+                return stop, np.int64(-1)
+    value = np.int64(0)
+    if size <= width:
+        for t in range(start, stop):
+            value = (value << bits) | (np.int64(ids[t]) + 1)
+        return stop, value
+    for t in range(start, stop):
+        # 31 bits times 31 bits: no product overflows.
+        value = ((value & 0x7FFFFFFF) * 1640531527) ^ (value >> 31) ^ (np.int64(ids[t]) + 1)
+    return stop, ((value ^ (value >> 29)) & mask) | LONG
 
 
 @kernel
-def _segment_starts(ids, longest):
-    starts = np.zeros(ids.size, dtype=np.bool_)
-    t = 0
-    while t < ids.size:
-        if ids[t] < 0:
-            t += 1
-            continue
-        starts[t] = True
-        t, _ = _segment_end(ids, longest, t)
-    return starts
-
-
-@kernel
-def _hash_segments(ids, longest, mask, share, shares, hashes):
-    """Collects the hashes of one share of the segments; into an empty array only counts them."""
+def _standing_segments(ids, longest, shape):
+    spans = np.empty((ids.size // 2 + 1, 2), dtype=np.int64)
     used = 0
     t = 0
     while t < ids.size:
-        if ids[t] < 0:
-            t += 1
-            continue
-        t, value = _segment_end(ids, longest, t)
-        value &= mask
-        if value % shares == share:
-            if hashes.size:
-                hashes[used] = value
-            used += 1
-    return used
-
-
-@kernel
-def _count_segments(ids, longest, mask, values, place, spans, uses):
-    """Counts segments whose hash is in `values`; returns the number of collisions."""
-    bits = 4
-    while (1 << bits) < 4 * values.size:
-        bits += 1
-    last = (1 << bits) - 1
-    slots = np.full(1 << bits, -1, dtype=np.int64)
-    for row in range(values.size):
-        slot = values[row] & last
-        while slots[slot] >= 0:
-            slot = (slot + 1) & last
-        slots[slot] = row
-    collisions = 0
-    t = place[0]
-    while t < place[1]:
-        if ids[t] < 0:
+        if longest[t] < 2:
             t += 1
             continue
         start = t
-        t, value = _segment_end(ids, longest, start)
-        value &= mask
-        slot = value & last
-        while slots[slot] >= 0 and values[slots[slot]] != value:
-            slot = (slot + 1) & last
-        row = slots[slot]
-        if row < 0:
+        t, key = _next_segment(ids, longest, shape, start)
+        if key >= 0:
+            spans[used, 0] = start
+            spans[used, 1] = t
+            used += 1
+    return spans[:used]
+
+
+@kernel
+def _segment_keys(ids, longest, shape, share, keys, spans):
+    """Collects the numbers of one share of the segments, and number, start, end of long ones."""
+    used = long = 0
+    t = 0
+    while t < ids.size:
+        if longest[t] < 2:
+            # A separator, or a character that nothing glues to the next.
+            t += 1
             continue
-        if spans[row, 0] < 0:
-            spans[row, 0] = start
-            spans[row, 1] = t
-        same = spans[row, 1] - spans[row, 0] == t - start
-        for k in range(t - start):
+        start = t
+        t, key = _next_segment(ids, longest, shape, start)
+        if key < 0 or (share[1] > 1 and key % share[1] != share[0]):
+            continue
+        keys[used] = key
+        used += 1
+        if key >= LONG:
+            spans[long, 0] = key
+            spans[long, 1] = start
+            spans[long, 2] = t
+            long += 1
+    return used, long
+
+
+@kernel
+def _place_long(ids, rows, values, first):
+    """Fills where each long segment first stands, from rows sorted by number; counts clashes."""
+    clashes = 0
+    row = 0
+    for at in range(rows.shape[0]):
+        while row < values.size and values[row] < rows[at, 0]:
+            row += 1
+        if row == values.size or values[row] != rows[at, 0]:
+            continue
+        start, size = rows[at, 1], rows[at, 2] - rows[at, 1]
+        if first[row, 0] < 0:
+            first[row, 0] = start
+            first[row, 1] = start + size
+        same = first[row, 1] - first[row, 0] == size
+        for k in range(size):
             if not same:
                 break
-            same = ids[start + k] == ids[spans[row, 0] + k]
-        if same:
-            uses[row] += 1
-        else:
-            collisions += 1
-    return collisions
+            same = ids[start + k] == ids[first[row, 0] + k]
+        clashes += not same
+    return clashes
+
+
+@kernel
+def _spell(ids, shape, keys, spans):
+    """Returns sizes and letters of the segments, short ones unpacked, long ones looked up."""
+    bits = shape[0]
+    sizes = np.empty(keys.size, dtype=np.int64)
+    for row in range(keys.size):
+        sizes[row] = spans[row, 1] - spans[row, 0]
+        if keys[row] < LONG:
+            sizes[row] = 0
+            key = keys[row]
+            while key > 0:
+                sizes[row] += 1
+                key >>= bits
+    letters = np.empty(sizes.sum(), dtype=np.int32)
+    end = 0
+    for row in range(keys.size):
+        start, end = end, end + sizes[row]
+        key = keys[row]
+        for at in range(end - 1, start - 1, -1):
+            if keys[row] < LONG:
+                letters[at] = (key & ((1 << bits) - 1)) - 1
+                key >>= bits
+            else:
+                letters[at] = ids[spans[row, 0] + at - start]
+    return sizes, letters

@@ -29,10 +29,14 @@ from taolu.mine.lexicon import (
 from taolu.mine.measure import measure_words
 from taolu.text.corpus import Corpus, Source
 from taolu.text.encode import END, GAP, EncodedText, encode
-from taolu.text.normalize import OTHER
+from taolu.text.normalize import OTHER, WORD
 
 PASSAGE_CHARACTERS = 240
 MARGIN = 1.0
+
+# Passes over the text a step usually takes, for the time left.
+WORDS_PASSES = 14
+LEXICON_PASSES = 70
 
 # Told what is being done and how far: stage, done, size (0 where it is not known).
 Report = Callable[[str, int, int], None]
@@ -84,14 +88,14 @@ def learn(
     text = encode(corpus, lambda done, size: tell("read", done, size))
     _check(text, corpus)
     ledger = Ledger().add(character_step(text))
-    tell("words", 0, 0)
+    tell("words", 0, WORDS_PASSES)
     found = discover(
         text, min_count=min_count, measure=False, memory=memory, workers=workers, threads=threads
     )
-    words = fit_lexicon(text, found.word, found.count, threads=threads)
+    tick = _passes(tell, "words", WORDS_PASSES)
+    words = fit_lexicon(text, found.word, found.count, threads=threads, tick=tick)
     steps = [("words", words)]
     ledger = ledger.add(words.step("words", text))
-    tell("lexicon", 0, 0)
     lexicon = learn_lexicon(
         text,
         words.words,
@@ -99,7 +103,7 @@ def learn(
         margin=margin,
         max_length=max_length,
         threads=threads,
-        notify=lambda line: tell(f"lexicon: {line}", 0, 0),
+        tick=_passes(tell, "lexicon", LEXICON_PASSES),
     )
     steps.append(("lexicon", lexicon))
     ledger = ledger.add(lexicon.step("lexicon", text))
@@ -165,6 +169,18 @@ def word_table(
     return table.select(np.lexsort((names, -count, -saved, flags, single)))
 
 
+def _passes(tell: Report, stage: str, usual: int) -> Callable[[], None]:
+    """Returns a function to call after each pass over the text."""
+    done = 0
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        tell(stage, done, max(usual, done + 3))
+
+    return tick
+
+
 def _check(text: EncodedText, corpus: Corpus) -> None:
     name = ", ".join(_names(corpus)[:3])
     if not text.characters:
@@ -188,8 +204,12 @@ def _passage(text: EncodedText) -> list[str]:
         ids = text.ids[: 8 * PASSAGE_CHARACTERS]
         starts = np.append(-1, np.flatnonzero(ids == END))
     sentences: list[str] = []
+    words = text.alphabet.classes == WORD
     for start, stop in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
-        letters = (" " if i == GAP else text.alphabet.characters[i] for i in ids[start + 1 : stop])
+        inside = ids[start + 1 : stop]
+        if words[inside[inside >= 0]].sum() < max(4, 0.7 * inside.size):
+            continue
+        letters = (" " if i == GAP else text.alphabet.characters[i] for i in inside)
         sentences.append("".join(letters))
         if sum(map(len, sentences)) > PASSAGE_CHARACTERS:
             break

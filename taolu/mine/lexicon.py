@@ -29,11 +29,11 @@ from taolu.text.normalize import ALNUM, OTHER
 
 LONGEST = 64  # the pruning kernel's room for the letters of one word
 MOST_ROUNDS = 30
-SETTLING_ROUNDS = 100
+SETTLING_WORK = 1 << 31  # characters read again at most until counts stop changing
 ENOUGH = 1e-4  # bits per character a round must save to be followed by another
 PAIRS_AT_ONCE = 1 << 25  # bounds the memory of counting neighbours, 8 bytes each
 
-Notify = Callable[[str], None]
+Tick = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,9 @@ def fit_lexicon(
     words: Iterable[str],
     counts: Iterable[int] | None = None,
     *,
-    rounds: int = 100,
+    rounds: int = 12,
     threads: int = 1,
+    tick: Tick | None = None,
 ) -> Lexicon:
     """Returns the words with the counts on which cutting and counting agree (hard EM).
 
@@ -142,10 +143,11 @@ def fit_lexicon(
         counts: A first guess of their uses; by default one for each.
         rounds: Most rounds; fewer when the counts stop changing.
         threads: Threads that share the text.
+        tick: Called after each pass over the text.
     """
     words = list(words)
     first = np.ones(len(words)) if counts is None else np.asarray(list(counts), dtype=np.float64)
-    climb = _Climb(text, threads)
+    climb = _Climb(text, threads, tick)
     climb.use(words, first, text.counts)
     settled = climb.segment(rounds)
     return climb.lexicon(settled)
@@ -160,7 +162,7 @@ def learn_lexicon(
     max_length: int = 8,
     min_count: int = 2,
     threads: int = 1,
-    notify: Notify | None = None,
+    tick: Tick | None = None,
 ) -> Lexicon:
     """Returns the dictionary under which the text and the dictionary together are shortest.
 
@@ -176,13 +178,13 @@ def learn_lexicon(
         max_length: Longest word in characters, 2 to 64.
         min_count: Fewest uses of a word.
         threads: Threads that share the text.
-        notify: Called with a line about each round.
+        tick: Called after each pass over the text.
 
     Raises:
         ValueError: An argument is out of range.
     """
     _check_options(margin, max_length, min_count)
-    climb = _Climb(text, threads)
+    climb = _Climb(text, threads, tick)
     seed = list(seed)
     first = np.ones(len(seed)) if counts is None else np.asarray(list(counts), dtype=np.float64)
     climb.use(seed, first, text.counts)
@@ -194,12 +196,10 @@ def learn_lexicon(
         gain = sum(best.bits(text)) - sum(found.bits(text))
         if gain > 0:
             best = found
-        if notify is not None:
-            notify(f"{len(best.words)} words, {sum(best.bits(text)):.4f} bits per character")
         if gain < ENOUGH:
             break
     climb.use(best.words, best.counts, best.character_counts)
-    return climb.lexicon(climb.segment(SETTLING_ROUNDS))
+    return climb.lexicon(climb.segment(max(12, min(100, SETTLING_WORK // text.characters))))
 
 
 def saved_bits(lexicon: Lexicon, text: EncodedText) -> np.ndarray:
@@ -208,7 +208,7 @@ def saved_bits(lexicon: Lexicon, text: EncodedText) -> np.ndarray:
     The exact change of the text's bits were its uses described by the cheapest of its parts, less
     what the codebook pays for it: spelling and count.
     """
-    climb = _Climb(text, 1)
+    climb = _Climb(text, 1, None)
     climb.use(lexicon.words, lexicon.counts, lexicon.character_counts)
     return climb.gains(margin=0.0, min_count=0, drop=False)
 
@@ -227,8 +227,8 @@ def _check_options(margin: float, max_length: int, min_count: int) -> None:
 class _Climb:
     """The words tried at the moment, as a trie, and the uses of every node."""
 
-    def __init__(self, text: EncodedText, threads: int):
-        self.text, self.threads = text, threads
+    def __init__(self, text: EncodedText, threads: int, tick: Tick | None):
+        self.text, self.threads, self.tick = text, threads, tick or (lambda: None)
         self.alphabet = len(text.alphabet)
 
     def use(self, words: Iterable[str], counts, character_counts) -> None:
@@ -259,6 +259,7 @@ class _Climb:
             )
             settled = np.array_equal(found.counts, self.counts)
             self.counts, self.path = found.counts, found.path
+            self.tick()
             if settled:
                 return True
         return False
