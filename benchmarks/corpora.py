@@ -1,4 +1,6 @@
-"""Raw text and gold segmentations from the data sets in the folder that TAOLU_DATA names.
+"""Raw text, gold segmentations and tables for the benchmarks.
+
+The data sets lie in the folder that the environment variable TAOLU_DATA names.
 
 Labels and markup are dropped, lines that are the same are kept once, and full-width digits and
 letters become ASCII, in raw and gold text alike: the parts of the gold come in either width.

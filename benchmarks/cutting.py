@@ -19,7 +19,7 @@ import tempfile
 import time
 import unicodedata
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 from corpora import MODERN, heading, raw_lines, table, write_text
@@ -35,12 +35,14 @@ GLUED = re.compile(rf"(?<=[{DIGITS}])[.．](?=[{DIGITS}])|(?<=[{DIGITS}])[%％]"
 def kind(character: str) -> str:
     """A letter or digit is "a", a Chinese character "w", anything else "o"."""
     category = unicodedata.category(character)
-    return {"Lo": "w", "Lm": "w"}.get(category) or ("o" if category[0] not in "LN" else "a")
+    if category in ("Lo", "Lm"):
+        return "w"
+    return "a" if category in ("Lu", "Ll", "Lt", "Nd") else "o"
 
 
 def plain_viterbi(line: str, logs: dict[str, float], unknown: float, longest: int) -> list[str]:
     """The most probable words of a line without whitespace, in plain Python."""
-    kinds = "".join("o" if unicodedata.category(c) in ("Nl", "No") else kind(c) for c in line)
+    kinds = "".join(map(kind, line))
     inside = {i for i in range(1, len(line)) if kinds[i - 1 : i + 1] == "aa"}
     best, after = [0.0] * (len(line) + 1), [0] * (len(line) + 1)
     for i in reversed(range(len(line))):
@@ -60,7 +62,7 @@ def plain_viterbi(line: str, logs: dict[str, float], unknown: float, longest: in
     for match in GLUED.finditer(line):
         cuts -= {match.start(), match.end()} if match[0] in ".．" else {match.start()}
     places = [*sorted(cuts), len(line)]
-    return [line[i:j] for i, j in zip(places, places[1:], strict=False)]
+    return [line[i:j] for i, j in pairwise(places)]
 
 
 def agreement(lines: list[str], one: list[list[str]], other: list[list[str]]):

@@ -1,9 +1,11 @@
 """taolu (套路): to learn is to describe the same text in fewer bits.
 
 >>> import taolu
->>> book = taolu.learn(taolu.Corpus.from_lines(["我爱北京天安门", "天安门在北京", "北京好"] * 20))
->>> taolu.cut("他去北京天安门", book)
-['他', '去', '北京', '天安门']
+>>> places = "北京", "天安门"
+>>> lines = [a + b + c for a in "我你他在去看" for b in places for c in "好大美吧吗了"]
+>>> book = taolu.learn(taolu.Corpus.from_lines(lines))
+>>> taolu.cut("他在北京天安门", book)
+['他', '在', '北京', '天安门']
 """
 
 from importlib import import_module

@@ -167,13 +167,15 @@ def discover(texts, thresholds, min_count):
         and cohesion(gram, counts, total) >= thresholds[len(gram) - 1]
     }
     segments = Counter(s for text in texts for run in runs(text) for s in join(run, cohesive))
+    frequent = {w: c for w, c in segments.items() if len(w) > 1 and c >= min_count}
+    return {word: count for word, count in frequent.items() if stands(word, cohesive, order)}
 
-    def stands(word):
-        size = min(order, len(word))
-        parts = [word[i : i + size] for i in range(len(word) - size + 1)]
-        return len(word) < 3 or all(part in cohesive for part in parts)
 
-    return {w: c for w, c in segments.items() if len(w) > 1 and c >= min_count and stands(w)}
+def stands(word, cohesive, order):
+    """Whether a segment is cohesive as a whole or, if longer than the order, in all its parts."""
+    size = min(order, len(word))
+    parts = [word[i : i + size] for i in range(len(word) - size + 1)]
+    return len(word) < 3 or all(part in cohesive for part in parts)
 
 
 def branching_entropies(texts, word):

@@ -19,6 +19,7 @@ from taolu.chain.trie import Trie
 from taolu.text.encode import sentence_bounds
 from taolu.text.normalize import ALNUM, OTHER
 
+
 @dataclass(frozen=True)
 class Paths:
     """The cheapest path through each sentence of a text.
@@ -76,7 +77,7 @@ def fill_paths(ids, classes, trie: Trie, costs, path, *, threads: int = 1) -> np
 
     with ThreadPoolExecutor(len(bounds) - 1) as pool:
         shares = list(pool.map(work, bounds[:-1], bounds[1:]))
-    return np.sum(shares, axis=0, dtype=np.int64)
+    return np.add.reduce(shares, axis=0)
 
 
 def path_sums(ids, trie: Trie, logs) -> float:
@@ -165,11 +166,7 @@ def _best_paths(ids, classes, table, costs, path, counts):
                     break
                 total = costs[node] + best[j + 1 - start]
                 if total <= cheapest and total < np.inf:
-                    if (
-                        j + 1 < stop
-                        and classes[letter] == ALNUM
-                        and classes[ids[j + 1]] == ALNUM
-                    ):
+                    if j + 1 < stop and classes[letter] == ALNUM and classes[ids[j + 1]] == ALNUM:
                         continue
                     cheapest = total
                     edge = node

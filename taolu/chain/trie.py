@@ -107,7 +107,8 @@ def word_edges(trie: Trie, letters, offsets) -> Edges:
     bounds = np.cumsum(bounds)
     edges = np.empty((bounds[-1], 3), dtype=np.int32)
     _edges(letters, offsets, trie.table, bounds, edges)
-    return Edges(*(np.ascontiguousarray(edges[:, i]) for i in range(3)), bounds)
+    begin, end, node = (np.ascontiguousarray(edges[:, i]) for i in range(3))
+    return Edges(begin, end, node, bounds)
 
 
 def node_counts(ids, classes, trie: Trie, *, threads: int = 1) -> np.ndarray:
@@ -126,7 +127,7 @@ def node_counts(ids, classes, trie: Trie, *, threads: int = 1) -> np.ndarray:
         _node_counts(part, classes, trie.table, counts)
         return counts
 
-    return np.sum(over_shares(share, ids, threads), axis=0, dtype=np.int64)
+    return np.add.reduce(over_shares(share, ids, threads), axis=0)
 
 
 def longest_marked(ids, classes, trie: Trie, marked, *, threads: int = 1) -> np.ndarray:

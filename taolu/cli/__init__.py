@@ -4,7 +4,10 @@ Every verb is a function of its own file, and loads what it needs when it is cal
 comes at once.
 """
 
+import io
+import os
 import sys
+from pathlib import Path
 
 import typer
 
@@ -45,9 +48,7 @@ def _taolu(
 
 def main() -> None:
     """Runs the command line: what goes wrong ends in one line and an exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character shows a mark in its place.
-        getattr(stream, "reconfigure", lambda **how: None)(errors="replace")
+    _prepare_streams()
     try:
         with stopping():
             code = app(prog_name="taolu", standalone_mode=False)
@@ -62,7 +63,19 @@ def main() -> None:
     sys.exit(code or 0)
 
 
+def _prepare_streams() -> None:
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # Closed by the caller (`<&-`): nothing comes in, nothing goes out.
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character shows a mark in its place.
+            stream.reconfigure(errors="replace")
+
+
 def _misused(error) -> int:
     verb = error.ctx.command_path if getattr(error, "ctx", None) else "taolu"
-    say(f"{error.format_message().rstrip('.')}. `{verb} --help` shows how.")
+    message = error.format_message()
+    say(f"{message}{'' if message[-1:] in '.?!' else '.'} `{verb} --help` shows how.")
     return MISUSED

@@ -1,22 +1,27 @@
 """`taolu learn`: mine text into a codebook."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from taolu.cli.progress import stages
-from taolu.cli.tables import print_ledger, print_words
+from taolu.cli.options import Encoding, MaxLine, size_of
+from taolu.errors import CodebookError
+
+SHOWN_WORDS = 12
+PACKED = (".gz", ".xz", ".zst")
 
 
 def learn(
     texts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TEXT]...",
+            metavar="TEXT",
             help="Files, folders or - for standard input; .gz, .xz and .zst are read as they are. "
             "Without any, the bundled sample: the guide itself.",
+            show_default=False,
         ),
     ] = None,
     output: Annotated[
@@ -25,59 +30,73 @@ def learn(
     ] = None,
     known: Annotated[
         Path | None,
-        typer.Option(help="A dictionary you have (one word a line): its words rank after new ones."),
+        typer.Option(
+            help="A dictionary you have (one word a line): its words rank after new ones."
+        ),
     ] = None,
     margin: Annotated[
         float,
         typer.Option(
+            min=0.0,
             help="Bits a word must save per use for each character beyond its first. 0: shortest "
-            "description; 2.5: words closest to a dictionary's, best for segmentation."
+            "description; 2.5: words closest to a dictionary's, best for segmentation.",
         ),
     ] = 1.0,
     min_count: Annotated[
-        int | None, typer.Option(help="Fewest uses of a discovered word; default 4 to 32 by size.")
+        int | None,
+        typer.Option(min=1, help="Fewest uses of a discovered word; default 4 to 32 by size."),
     ] = None,
-    max_length: Annotated[int, typer.Option(help="Longest word of the lexicon, 2 to 64.")] = 8,
-    encoding: Annotated[str, typer.Option(help="Encoding of the text, such as gb18030.")] = "utf-8",
-    max_line: Annotated[str, typer.Option(help="Longest line; a longer one is an error.")] = "32MB",
-    memory: Annotated[str, typer.Option(help="Memory for counting; more goes to disk.")] = "2GB",
-    workers: Annotated[int, typer.Option(help="Worker processes for counting.")] = 1,
+    max_length: Annotated[
+        int, typer.Option(min=2, max=64, help="Longest word of the lexicon, in characters.")
+    ] = 8,
+    encoding: Encoding = "utf-8",
+    max_line: MaxLine = "32MB",
+    memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="Memory for counting; more goes to disk.")
+    ] = "2GB",
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes for counting.")] = 1,
     threads: Annotated[
-        int | None, typer.Option(help="Threads for the other passes; default all cores.")
+        int | None, typer.Option(min=1, help="Threads for the other passes; default all cores.")
     ] = None,
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
 ) -> None:
-    """Mine raw text: a dictionary, and a ledger of what each step saved in bits per character.
+    """Mine raw text into a dictionary, and say what it saves.
 
-    No labels are needed. The folder TEXT.taolu holds words.tsv (the dictionary), ledger.tsv and
-    tried.tsv, and report.html to look at.
+    No labels are needed. Every step is a line of the ledger, in bits per character, and is kept
+    only if it saves more than it costs. The folder TEXT.taolu holds words.tsv (the dictionary),
+    ledger.tsv and tried.tsv, and report.html to look at. It appears when it is complete; an older
+    codebook of that name is replaced, nothing else ever is.
 
-    Example: taolu learn novel.txt --known mydict.txt && taolu cut other.txt --with novel.taolu
+    \b
+    Examples:
+      taolu learn novel.txt
+      taolu learn news/ --known dictionary.txt -o news.taolu
+      zcat dump.gz | taolu learn - -o dump.taolu
     """
-    from taolu.count.memory import parse_bytes
+    size = size_of(memory, "--memory"), size_of(max_line, "--max-line")
+    output = output or _output(texts)
+
+    from taolu.cli.progress import stages
+    from taolu.cli.tables import print_ledger, print_words
     from taolu.mine.codebook import check_free
     from taolu.mine.dictionary import read_dictionary
     from taolu.mine.learn import learn as mine
     from taolu.mine.learn import sample
     from taolu.text.corpus import Corpus
 
-    output = output or _output(texts)
     # Nobody should wait for a result that then cannot be written.
     check_free(output)
+    _check_writable(output)
     words = read_dictionary(known) if known else frozenset()
-    corpus = (
-        Corpus(tuple(texts), encoding=encoding, max_line_bytes=parse_bytes(max_line))
-        if texts
-        else sample()
-    )
+    corpus = Corpus(tuple(texts), encoding, size[1]) if texts else sample()
     with stages(corpus.size) as tell:
         book = mine(
-            corpus,
+            corpus if texts else None,
             known=words,
             margin=margin,
             min_count=min_count,
             max_length=max_length,
-            memory=memory,
+            memory=size[0],
             workers=workers,
             threads=threads,
             report=tell,
@@ -85,19 +104,29 @@ def learn(
         tell("report", 0, 0)
         book.save(output, report=report)
     print_ledger(book.ledger)
-    print_words(book.words.select(range(min(12, len(book.words)))))
+    print_words(book.words.select(range(min(SHOWN_WORDS, len(book.words)))))
     names = "words.tsv  ledger.tsv  tried.tsv" + ("  report.html" if report else "")
     sys.stdout.write(f"\n{output}/  {names}\nnext: taolu cut TEXT --with {output}\n")
 
 
 def _output(texts: list[str] | None) -> Path:
+    """The folder a text's codebook goes to when nobody names one."""
     if not texts:
         return Path("sample.taolu")
-    if texts[0] == "-":
-        return Path("stdin.taolu")
     path = Path(texts[0])
+    if texts[0] == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
+        # A pipe has no place of its own.
+        return Path("stdin.taolu")
     if path.is_dir():
         return path.resolve().with_name(path.resolve().name + ".taolu")
-    while path.suffix.lower() in (".gz", ".xz", ".zst"):
+    while path.suffix.lower() in PACKED:
         path = path.with_suffix("")
     return path.with_suffix(".taolu")
+
+
+def _check_writable(output: Path) -> None:
+    place = output.absolute().parent
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise CodebookError(f"{output}: cannot be written, {place} takes no new files (-o).")

@@ -1,4 +1,5 @@
-"""A progress bar with rate and time left, on standard error, quiet where nobody looks."""
+"""A progress bar for each stage, with rate and time left, on standard error; quiet where nobody
+looks."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -25,44 +27,63 @@ STAGES = {
 
 
 class _Rate(ProgressColumn):
-    """Megabytes a second; the text is read again in every pass."""
+    """How much of the text a second the whole stage gets through."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.size = size
 
     def render(self, task: Task) -> Text:
-        size, speed = task.fields.get("size", 0), task.speed
-        if not speed or not size or not task.total:
-            return Text("")
-        return Text(f"{speed * size / task.total / 1e6:6.1f} MB/s", style="cyan")
+        seconds = task.finished_time if task.finished else task.elapsed
+        if not task.total or not seconds or not task.completed:
+            return Text(" " * 11)
+        speed = task.completed / task.total * self.size / seconds / 1e6
+        return Text(f"{speed:6.1f} MB/s", style="cyan")
 
 
 @contextlib.contextmanager
 def stages(size: int) -> Iterator[Callable[[str, int, int], None]]:
     """Yields a function `report(stage, done, total)` that draws one bar for each stage.
 
+    A stage begins when it is first named and ends when the next begins; what stands behind a
+    colon in its name is a note about it. `total` 0 means that nobody knows how much there is.
+
     Args:
         size: Bytes of the text, for the rate.
     """
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description:16}"),
-        BarColumn(bar_width=28),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
         TextColumn("{task.percentage:>3.0f}%"),
-        _Rate(),
+        _Rate(size),
         TimeElapsedColumn(),
         TextColumn("left"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[note]}", style="dim"),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
-        tasks: dict[str, int] = {}
+    with Progress(*columns, console=console, disable=not _is_watched(console)) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def finish() -> None:
+            for task in tasks.values():
+                if not bars.tasks[task].finished:
+                    bars.update(task, completed=1, total=1, note="")
 
         def report(stage: str, done: int, total: int) -> None:
+            stage, _, note = stage.partition(": ")
             if stage not in tasks:
-                for task in tasks.values():
-                    bars.update(task, completed=1, total=1)
-                tasks[stage] = bars.add_task(STAGES.get(stage, stage), total=None, size=size)
+                finish()
+                title = STAGES.get(stage, stage)
+                tasks[stage] = bars.add_task(title, total=None, note="")
+            if note:
+                bars.update(tasks[stage], note=note)
             if total:
-                passes = 1 if stage == "read" else total
-                bars.update(tasks[stage], completed=done, total=total, size=size * passes)
+                bars.update(tasks[stage], completed=done, total=total)
 
         yield report
-        for task in tasks.values():
-            bars.update(task, completed=1, total=1)
+        finish()
+
+
+def _is_watched(console: Console) -> bool:
+    return console.is_terminal and not console.is_dumb_terminal

@@ -7,14 +7,17 @@ from typing import Annotated
 
 import typer
 
-from taolu.cli.tables import print_ledger, print_words
+from taolu.cli.options import BOOK_HELP
+from taolu.errors import TaoluError
 
 
 def show(
-    book: Annotated[Path, typer.Argument(help="A codebook, the folder that learn wrote.")],
-    top: Annotated[int, typer.Option(help="How many words.")] = 20,
+    book: Annotated[Path, typer.Argument(metavar="BOOK", help=BOOK_HELP)],
+    top: Annotated[int, typer.Option(min=0, help="How many words.")] = 20,
     search: Annotated[str, typer.Option(help="Only words that contain this.")] = "",
-    new: Annotated[bool, typer.Option("--new", help="Only words not in the known dictionary.")] = False,
+    new: Annotated[
+        bool, typer.Option("--new", help="Only words not in the known dictionary.")
+    ] = False,
     export: Annotated[
         Path | None,
         typer.Option(
@@ -24,14 +27,19 @@ def show(
     ] = None,
     html: Annotated[bool, typer.Option("--html", help="Write the report and open it.")] = False,
 ) -> None:
-    """Show the ledger and the words of a codebook; export them; open the report.
+    """Look at a codebook, export its words, open its report.
 
-    Example: taolu show novel.taolu --new --top 50 --export new-words.txt
+    \b
+    Examples:
+      taolu show novel.taolu
+      taolu show novel.taolu --search 老 --top 50
+      taolu show novel.taolu --new --export new-words.txt
+      taolu show novel.taolu --html
     """
     import numpy as np
 
+    from taolu.cli.tables import print_ledger, print_words
     from taolu.mine.codebook import Codebook
-    from taolu.mine.dictionary import write_words
     from taolu.report.codebook import write_report
 
     loaded = Codebook.load(book)
@@ -45,11 +53,20 @@ def show(
         write_report(loaded, page)
         sys.stdout.write(f"{page}\n")
         webbrowser.open(page.resolve().as_uri())
-        return
-    if export is not None:
-        write_words(words, export)
-        sys.stdout.write(f"{export}: {len(words):,} words\n")
-        return
-    print_ledger(loaded.ledger)
-    print_words(words.select(range(min(top, len(words)))))
-    sys.stdout.write(f"{len(words):,} words of two characters or more\n")
+    elif export is not None:
+        _export(words, export)
+    else:
+        print_ledger(loaded.ledger)
+        print_words(words.select(range(min(top, len(words)))))
+        chosen_by = f" with {search!r}" if search else ""
+        sys.stdout.write(f"{len(words):,} words of two characters or more{chosen_by}\n")
+
+
+def _export(words, path: Path) -> None:
+    from taolu.mine.dictionary import write_words
+
+    try:
+        write_words(words, path)
+    except OSError as error:
+        raise TaoluError(f"{path}: cannot be written ({error.strerror}).") from error
+    sys.stdout.write(f"{path}: {len(words):,} words\n")

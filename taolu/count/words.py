@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 
 from taolu.count.parallel import parallel_map
-from taolu.count.spaced import count_spaced
 from taolu.text.corpus import BLOCK_BYTES, COMPRESSED_SUFFIXES, Corpus, Source
 
 Tokenizer = Callable[[str], Iterable[str]]
@@ -104,6 +103,9 @@ def _lines(text: Corpus | Iterator[str]) -> Iterable[str]:
 
 
 def _count_spaced(text: Corpus | Iterator[str], workers: int) -> dict[str, int]:
+    # Imported here: worker processes import this file, and need no compiler.
+    from taolu.count.spaced import count_spaced
+
     if not isinstance(text, Corpus):
         # Half a surrogate pair is no text for a file, but it is for a string.
         blocks = ("\n".join(lines).encode("utf-8", "surrogatepass") for lines in _batches(text))

@@ -9,7 +9,9 @@ sign of a number; whitespace separates and is dropped.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING
+from unicodedata import combining, is_normalized
 
 import numpy as np
 
@@ -36,9 +38,11 @@ def cut(text: str, book: "Codebook") -> list[str]:
 
     Example:
         >>> import taolu
-        >>> book = taolu.learn(taolu.Corpus.from_lines(["苹果好吃。", "吃苹果。", "买苹果！"] * 20))
-        >>> taolu.cut("苹果 iPhone15 涨3.5%", book)
-        ['苹果', 'iPhone15', '涨', '3.5%']
+        >>> places = "北京", "天安门"
+        >>> lines = [a + b + c for a in "我你他在去看" for b in places for c in "好大美吧吗了"]
+        >>> book = taolu.learn(taolu.Corpus.from_lines(lines))
+        >>> taolu.cut("他去 iPhone15，北京涨3.5%", book)
+        ['他', '去', 'iPhone15', '，', '北京', '涨', '3.5%']
     """
     return book.segmenter.cut(text)
 
@@ -89,7 +93,9 @@ class Segmenter:
         offsets = np.cumsum([0, *map(len, words)])
         trie = build_trie(letters, offsets, alphabet)
         single = [total - np.log2(self.counts.get(character, 1)) for character in characters]
-        costs = trie.costs([total - np.log2(self.counts[w]) for w in words], [*single, *[total] * 3])
+        costs = trie.costs(
+            [total - np.log2(self.counts[w]) for w in words], [*single, *[total] * 3]
+        )
         classes = [character_class(character) for character in characters]
         table = np.full(0x110000, _NEW, dtype=np.int32)
         for character, i in ids.items():
@@ -165,14 +171,14 @@ class Segmenter:
 
     def _starts(self, text: str, codes: np.ndarray, path: np.ndarray | None = None) -> np.ndarray:
         """True where a word starts, bool (characters,); fills `path` if it can."""
-        normal = to_nfc(text)
-        if normal == text:
+        # The table is faster than Unicode's own check, and nearly always enough.
+        if not _UNSAFE[codes].any() or is_normalized("NFC", text):
             return self._starts_of(codes, np.empty(codes.size, np.int32) if path is None else path)
         # Look words up in NFC, but cut the text as it came: a cut inside a cluster is dropped.
-        normal_codes = code_points(normal)
-        found = self._starts_of(normal_codes, np.empty(normal_codes.size, np.int32))
+        normal, origins = _normal_form(text)
+        found = self._starts_of(normal, np.empty(normal.size, np.int32))
         starts = np.zeros(codes.size, dtype=bool)
-        starts[_origins(text, normal)[found]] = True
+        starts[origins[found]] = True
         return starts
 
     def _starts_of(self, codes: np.ndarray, path: np.ndarray) -> np.ndarray:
@@ -204,18 +210,37 @@ def _whitespace() -> np.ndarray:
 
 
 _SPACES = _whitespace()
+_UNSAFE = sentence_kinds() == UNSAFE
 
 
-def _origins(text: str, normal: str) -> np.ndarray:
+def _normal_form(text: str) -> tuple[np.ndarray, np.ndarray]:
+    """The code points of a text in NFC, and where the cluster each comes from starts in it."""
+    codes, origins, start = [], [], 0
+    for line in text.splitlines(keepends=True):
+        normal = to_nfc(line)
+        codes.append(code_points(normal))
+        found = np.arange(len(line)) if normal == line else _origins(line)
+        origins.append(start + found)
+        start += len(line)
+    return np.concatenate(codes), np.concatenate(origins)
+
+
+def _origins(text: str) -> np.ndarray:
     """Offset in `text` of the cluster each character of its NFC form comes from."""
-    unsafe = sentence_kinds() == UNSAFE
-    clusters = [i for i, c in enumerate(text) if i == 0 or not unsafe[ord(c)]]
-    origins: list[int] = []
-    for start, stop in zip(clusters, [*clusters[1:], len(text)], strict=True):
-        origins += [start] * len(to_nfc(text[start:stop]))
-    if len(origins) != len(normal):
-        raise ValueError(f"`text` has no stable normal form. Received: {text!r}.")
-    return np.array(origins, dtype=np.int64)
+    starts = [0]
+    for at, character in enumerate(text):
+        if at and _stands_apart(text[starts[-1] : at], character):
+            starts.append(at)
+    sizes = [len(to_nfc(text[i:j])) for i, j in pairwise([*starts, len(text)])]
+    return np.repeat(starts, sizes)
+
+
+def _stands_apart(cluster: str, character: str) -> bool:
+    """Whether NFC leaves a character alone that comes after a cluster."""
+    if not _UNSAFE[ord(character)]:
+        return True
+    alone = to_nfc(cluster) + to_nfc(character)
+    return not combining(character) and to_nfc(cluster + character) == alone
 
 
 @kernel
@@ -235,15 +260,17 @@ def _word_starts(codes, ids, classes, path, starts):
         if kind == ALNUM and before == ALNUM:
             starts[t] = False
         elif before == ALNUM and _is_digit(codes[t - 1]):
-            code = codes[t]
-            if code == 0x25 or code == 0xFF05:
-                starts[t] = False
-            elif code == 0x2E or code == 0xFF0E:
-                if t + 1 < ids.size and _is_digit(codes[t + 1]):
-                    starts[t] = False
-        elif kind == ALNUM and t > 1 and (codes[t - 1] == 0x2E or codes[t - 1] == 0xFF0E):
-            if _is_digit(codes[t]) and _is_digit(codes[t - 2]):
-                starts[t] = False
+            # 3.5% and 3．5％ are one word each.
+            percent = codes[t] == 0x25 or codes[t] == 0xFF05
+            inside = _is_point(codes[t]) and t + 1 < ids.size and _is_digit(codes[t + 1])
+            starts[t] = not (percent or inside)
+        elif kind == ALNUM and t > 1 and _is_point(codes[t - 1]):
+            starts[t] = not (_is_digit(codes[t]) and _is_digit(codes[t - 2]))
+
+
+@kernel
+def _is_point(code):
+    return code == 0x2E or code == 0xFF0E
 
 
 @kernel

@@ -73,9 +73,11 @@ def learn(
         ValueError: An argument is out of range.
 
     Example:
-        >>> book = learn(Corpus.from_lines(["天气预报说明天天气好。", "看天气预报。"] * 30))
-        >>> [step.step for step in book.ledger], "天气预报" in book.words
-        (['characters', 'words', 'lexicon'], True)
+        >>> places = "北京", "天安门"
+        >>> lines = [a + b + c for a in "我你他在去看" for b in places for c in "好大美吧吗了"]
+        >>> book = learn(Corpus.from_lines(lines))
+        >>> book.words.word[:2], [step.step for step in book.ledger]
+        (('天安门', '北京'), ['characters', 'words', 'lexicon'])
 
     References:
         Su Jianlin, 最小熵原理（二）：“当机立断”之词库构建, 2018.
@@ -166,7 +168,7 @@ def word_table(
     )
     single = np.array([len(name) == 1 for name in names], dtype=bool)
     # Single characters come last, by use; they save nothing by definition.
-    return table.select(np.lexsort((names, -count, -saved, flags, single)))
+    return table.select(np.lexsort((np.array(names, dtype=str), -count, -saved, flags, single)))
 
 
 def _passes(tell: Report, stage: str, usual: int) -> Callable[[], None]:

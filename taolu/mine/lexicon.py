@@ -18,20 +18,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from taolu._kernel import kernel
 from taolu.bits.codelength import CODE_POINT_BITS, Step, parameter_bits, unigram_bits
-from taolu.chain.lattice import best_paths
+from taolu.chain.lattice import fill_paths
 from taolu.chain.trie import NEVER, Trie, build_trie, word_edges
-from taolu.count.runs import runs
+from taolu.mine.neighbours import neighbours
+from taolu.mine.prune import LONGEST, Rule, prune
 from taolu.text.alphabet import code_points
 from taolu.text.encode import EncodedText
-from taolu.text.normalize import ALNUM, OTHER
 
-LONGEST = 64  # the pruning kernel's room for the letters of one word
 MOST_ROUNDS = 30
 SETTLING_WORK = 1 << 31  # characters read again at most until counts stop changing
 ENOUGH = 1e-4  # bits per character a round must save to be followed by another
-PAIRS_AT_ONCE = 1 << 25  # bounds the memory of counting neighbours, 8 bytes each
 
 Tick = Callable[[], None]
 
@@ -72,8 +69,12 @@ class Lexicon:
 def character_step(text: EncodedText) -> Step:
     """Returns the ledger line of the plain character unigram."""
     bits = unigram_bits(np.append(text.counts, text.sentences))
-    return Step("characters", len(text.alphabet), bits / text.characters,
-                alphabet_bits(text) / text.characters)
+    return Step(
+        "characters",
+        len(text.alphabet),
+        bits / text.characters,
+        alphabet_bits(text) / text.characters,
+    )
 
 
 def alphabet_bits(text: EncodedText) -> float:
@@ -230,6 +231,7 @@ class _Climb:
     def __init__(self, text: EncodedText, threads: int, tick: Tick | None):
         self.text, self.threads, self.tick = text, threads, tick or (lambda: None)
         self.alphabet = len(text.alphabet)
+        self.path = np.empty(text.ids.size, dtype=np.int32)
 
     def use(self, words: Iterable[str], counts, character_counts) -> None:
         """Takes these words and this guess of their uses."""
@@ -240,7 +242,6 @@ class _Climb:
         self.counts = np.zeros(self.trie.size, dtype=np.int64)
         self.counts[: self.alphabet] = character_counts
         self.counts[self.trie.nodes] = counts
-        self.path = np.empty(0, dtype=np.int32)
 
     @property
     def total(self) -> int:
@@ -254,11 +255,10 @@ class _Climb:
             total = math.log2(self.total)
             costs[: self.alphabet] = total
             costs[used] = total - np.log2(self.counts[used])
-            found = best_paths(
-                self.text.ids, self.text.alphabet.classes, self.trie, costs, threads=self.threads
-            )
-            settled = np.array_equal(found.counts, self.counts)
-            self.counts, self.path = found.counts, found.path
+            ids, classes = self.text.ids, self.text.alphabet.classes
+            counts = fill_paths(ids, classes, self.trie, costs, self.path, threads=self.threads)
+            settled = np.array_equal(counts, self.counts)
+            self.counts = counts
             self.tick()
             if settled:
                 return True
@@ -275,20 +275,17 @@ class _Climb:
         """Bits each word saves; with `drop`, words that save too little hand on their uses."""
         total = self.total
         need = self.spelling + parameter_bits(1, total)
-        order = np.argsort(-np.diff(self.offsets), kind="stable")
-        gains = np.zeros(len(self.words))
-        options = np.array([total, margin, min_count, drop], dtype=np.float64)
-        counts = self.counts.astype(np.float64)
         edges = word_edges(self.trie, self.letters, self.offsets)
-        words = (order, self.trie.nodes, edges.begin, edges.end, edges.node, edges.bounds)
-        _prune(words, counts, need, gains, options)
-        self.counts = counts.astype(np.int64)
+        rule = Rule(total, margin, min_count, drop)
+        gains, self.counts = prune(edges, self.trie.nodes, self.counts, need, rule)
         return gains
 
-    def merge(self, margin: float, max_length: int, min_count: int) -> int:
-        """Adds the joins of neighbours that pay; returns how many."""
-        names = np.array([*self.text.alphabet.characters, *[""] * (self.trie.size - self.alphabet)],
-                         dtype=object)
+    def merge(self, margin: float, max_length: int, min_count: int) -> None:
+        """Adds the joins of neighbours that pay; forgets words that fell out of use."""
+        text = self.text
+        names = np.array(
+            [*self.text.alphabet.characters, *[""] * (self.trie.size - self.alphabet)], dtype=object
+        )
         names[self.trie.nodes] = self.words
         lengths = np.ones(self.trie.size, dtype=np.int64)
         lengths[self.trie.nodes] = np.diff(self.offsets)
@@ -297,11 +294,11 @@ class _Climb:
         spelling[: self.alphabet] = cost
         spelling[self.trie.nodes] = self.spelling - end
         found = dict(zip(self.words, self.counts[self.trie.nodes].tolist(), strict=True))
-        before = len(found)
-        for pairs, joins in self._neighbours(min_count):
+        for pairs, joins in neighbours(text.ids, text.alphabet.classes, self.path, min_count):
             left, right = pairs >> 32, pairs & 0xFFFFFFFF
-            change = merge_change(joins, self.counts[left], self.counts[right], self.total,
-                                  same=left == right)
+            change = merge_change(
+                joins, self.counts[left], self.counts[right], self.total, same=left == right
+            )
             need = spelling[left] + spelling[right] + end + parameter_bits(1, self.total)
             length = lengths[left] + lengths[right]
             need += margin * (length - 1) * joins
@@ -309,23 +306,8 @@ class _Climb:
             merged = names[left[good]] + names[right[good]]
             for word, count in zip(merged.tolist(), joins[good].tolist(), strict=True):
                 found[word] = max(found.get(word, 0), count)
-        # Words that fell out of use go now.
         found = {word: count for word, count in found.items() if count > 0}
-        characters = self.counts[: self.alphabet]
-        self.use(found.keys(), list(found.values()), characters)
-        return len(found) - before
-
-    def _neighbours(self, min_count: int):
-        """Yields pairs of neighbouring units (left * 2**32 + right) with their joins."""
-        args = (self.path, self.text.ids, self.text.alphabet.classes)
-        parts = 1 + int(self.counts.sum()) // PAIRS_AT_ONCE
-        sizes = np.zeros(parts, dtype=np.int64)
-        _pairs(*args, -1, parts, sizes)
-        for part in range(parts):
-            keys = np.empty(sizes[part], dtype=np.int64)
-            _pairs(*args, part, parts, keys)
-            keys.sort()
-            yield runs(keys, min_count)
+        self.use(found, list(found.values()), self.counts[: self.alphabet].copy())
 
     def lexicon(self, settled: bool) -> Lexicon:
         uses = self.counts[self.trie.nodes]
@@ -354,110 +336,3 @@ def _f(count):
     """x log2 x, 0 at 0."""
     count = np.asarray(count, dtype=np.float64)
     return count * np.log2(np.maximum(count, 1.0))
-
-
-@kernel
-def _pairs(path, ids, classes, part, parts, keys):
-    """Collects neighbouring units, or, with part -1, only counts them in `keys`, by part.
-
-    Of overlapping equal pairs (aaa) every second counts. A join that would begin or end inside a
-    run of letters and digits can never be cut, so it is left out.
-    """
-    used = 0
-    left = np.int64(-1)
-    left_free = False
-    last = np.int64(-1)
-    begin = 0
-    for t in range(path.size):
-        if ids[t] < 0 or classes[ids[t]] == OTHER:
-            left = last = -1
-            begin = t + 1
-            continue
-        if path[t] < 0:
-            continue
-        right = np.int64(path[t])
-        free = not (
-            begin > 0
-            and ids[begin - 1] >= 0
-            and classes[ids[begin - 1]] == ALNUM
-            and classes[ids[begin]] == ALNUM
-        )
-        ends = not (
-            t + 1 < path.size
-            and ids[t + 1] >= 0
-            and classes[ids[t + 1]] == ALNUM
-            and classes[ids[t]] == ALNUM
-        )
-        begin = t + 1
-        key = (left << 32) | right
-        if left < 0 or not left_free or not ends or (left == right and key == last):
-            last = -1
-        else:
-            last = key
-            place = (left * 40503 + right * 9973) % parts
-            if part < 0:
-                keys[place] += 1
-            elif place == part:
-                keys[used] = key
-                used += 1
-        left = right
-        left_free = free
-
-
-@kernel
-def _prune(words, counts, need, gains, options):
-    """Fills `gains`; with the drop option, hands the uses of words that save too little on.
-
-    The parts of a word are its cheapest path through the other words, under the counts as they
-    stand after the words before it in `order`.
-    """
-    order, nodes, begin, end, node, bounds = words
-    total, margin, min_count, drop = options
-    best = np.empty(LONGEST + 1)
-    first = np.empty(LONGEST + 1, dtype=np.int64)
-    after = np.empty(LONGEST + 1, dtype=np.int64)
-    for word in order:
-        own = nodes[word]
-        count = counts[own]
-        if count == 0:
-            continue
-        size = end[bounds[word + 1] - 1]
-        log_total = np.log2(total)
-        best[:size] = np.inf
-        best[size] = 0.0
-        for edge in range(bounds[word], bounds[word + 1]):
-            i, j, part = begin[edge], end[edge], node[edge]
-            if part == own or (counts[part] == 0 and j > i + 1):
-                continue
-            cost = log_total - np.log2(max(counts[part], 1.0)) + best[j]
-            if cost <= best[i]:
-                best[i] = cost
-                first[i] = part
-                after[i] = j
-        # Move the uses over part by part, so that a part that occurs twice counts twice.
-        change = _x_log_x(count)
-        parts = 0
-        i = 0
-        while i < size:
-            part = first[i]
-            change += _x_log_x(counts[part]) - _x_log_x(counts[part] + count)
-            counts[part] += count
-            parts += 1
-            i = after[i]
-        new_total = total + (parts - 1) * count
-        change += _x_log_x(new_total) - _x_log_x(total)
-        gains[word] = change - need[word]
-        least = need[word] + margin * (size - 1) * count
-        if drop > 0 and (count < min_count or change < least):
-            counts[own] = 0
-            total = new_total
-            continue
-        i = 0
-        while i < size:
-            counts[first[i]] -= count
-            i = after[i]
-
-
-@kernel
-def _x_log_x(x):
-    return x * np.log2(x) if x > 0 else 0.0

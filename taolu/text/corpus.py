@@ -5,22 +5,22 @@ A corpus is files, folders, standard input or lines in memory; plain or compress
 grow with the text. Every error names the file and, where it applies, the line.
 """
 
-import atexit
 import codecs
 import lzma
 import os
-import shutil
+import stat
 import sys
-import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from taolu.errors import CorpusError
 from taolu.text.decompress import COMPRESSED_SUFFIXES, decompressed
 from taolu.text.normalize import split_sentences
+from taolu.text.spool import spool, stream_name
 
 TEXT_SUFFIXES = (".txt", ".text", ".md", ".utf8")
 BLOCK_BYTES = 1 << 22
@@ -28,6 +28,7 @@ MAX_LINE_BYTES = 32 << 20
 STANDARD_INPUT = "-"
 
 Source = str | os.PathLike[str]
+Read = Callable[[], bytes]
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,27 @@ class Corpus:
             yield from self._file_blocks(path, block_bytes, done)
             done += _size(path)
 
+    def stream(self, source: BinaryIO, name: str) -> Iterator[Block]:
+        """Yields the lines of a pipe as they come, for a reader that needs them only once.
+
+        Args:
+            source: A buffered stream of bytes, such as `sys.stdin.buffer`.
+            name: Its name, for messages.
+
+        Raises:
+            CorpusError: As in `blocks`.
+
+        Example:
+            >>> import io
+            >>> [block.data for block in Corpus().stream(io.BytesIO(b"one\\ntwo"), "<pipe>")]
+            [b'one\\n', b'two']
+        """
+        read = getattr(source, "read1", source.read)
+        try:
+            yield from self._whole_lines(partial(read, BLOCK_BYTES), name, lambda: 0)
+        except OSError as error:
+            raise _unreadable(name, error) from error
+
     def lines(self) -> Iterator[str]:
         """Yields every line without its line feed."""
         for block in self.blocks():
@@ -164,26 +186,30 @@ class Corpus:
             yield from split_sentences(line)
 
     def _file_blocks(self, path: Path, block_bytes: int, done: int) -> Iterator[Block]:
-        name, line, rest = _SPOOLED.get(path, str(path)), 1, b""
+        name = stream_name(path)
         try:
             with path.open("rb") as raw, decompressed(path, raw) as stream:
-                decode = _Recoder(self.encoding, name)
-                while True:
-                    chunk = stream.read(block_bytes)
-                    # The rest holds no line feed, so the chunk begins on line `line`.
-                    data = rest + decode(chunk, line, last=not chunk)
-                    cut = data.rfind(b"\n") + 1 if chunk else len(data)
-                    rest = data[cut:]
-                    if cut:
-                        self._check_lines(data[:cut], name, line)
-                        yield Block(data[:cut], name, line, done + raw.tell())
-                        line += data.count(b"\n", 0, cut)
-                    if len(rest) > self.max_line_bytes:
-                        raise self._long_line(name, line)
-                    if not chunk:
-                        return
+                read = partial(stream.read, block_bytes)
+                yield from self._whole_lines(read, name, lambda: done + raw.tell())
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
             raise _unreadable(name, error) from error
+
+    def _whole_lines(self, read: Read, name: str, position: Callable[[], int]) -> Iterator[Block]:
+        line, rest, decode = 1, b"", _Recoder(self.encoding, name)
+        while True:
+            chunk = read()
+            # The rest holds no line feed, so the chunk begins on line `line`.
+            data = rest + decode(chunk, line, last=not chunk)
+            cut = data.rfind(b"\n") + 1 if chunk else len(data)
+            rest = data[cut:]
+            if cut:
+                self._check_lines(data[:cut], name, line)
+                yield Block(data[:cut], name, line, position())
+                line += data.count(b"\n", 0, cut)
+            if len(rest) > self.max_line_bytes:
+                raise self._long_line(name, line)
+            if not chunk:
+                return
 
     def _check_lines(self, data: bytes, name: str, line: int) -> None:
         if len(data) <= self.max_line_bytes:
@@ -194,7 +220,7 @@ class Corpus:
 
     def _long_line(self, name: str, line: int) -> CorpusError:
         most = self.max_line_bytes
-        size = f"{most >> 20} MB" if most >= 1 << 20 else f"{most} bytes"
+        size = f"{most / 1e6:.0f} MB" if most >= 10**6 else f"{most} bytes"
         return CorpusError(
             f"{name}, line {line}: longer than {size} without a line end. "
             "Break it into lines (for instance after 。), or raise `max_line_bytes` (--max-line)."
@@ -255,7 +281,7 @@ def _utf8_size(line: str, number: int) -> int:
 def _files(source: Source) -> list[Path]:
     try:
         if source == STANDARD_INPUT:
-            return [_spool(sys.stdin.buffer, "<stdin>")]
+            return [spool(sys.stdin.buffer, "<stdin>")]
         path = Path(source)
         if path.is_dir():
             return _text_files(path)
@@ -264,7 +290,7 @@ def _files(source: Source) -> list[Path]:
         if not path.is_file():
             # A pipe, such as the shell's <(...), gives its text only once.
             with path.open("rb") as stream:
-                return [_spool(stream, str(path))]
+                return [spool(stream, str(path))]
         return [path]
     except OSError as error:
         raise _unreadable(Path(source), error) from error
@@ -299,25 +325,7 @@ def _size(path: Path) -> int:
         status = path.stat()
     except OSError as error:
         raise _unreadable(path, error) from error
+    if not stat.S_ISREG(status.st_mode):
+        # Opening a pipe in a folder could wait for ever for somebody to write into it.
+        raise CorpusError(f"{path}: no ordinary file. Pipes are read when named themselves.")
     return status.st_size
-
-
-def _spool(stream: BinaryIO, name: str) -> Path:
-    """Copies what can be read only once to a file, and remembers its name for messages."""
-    spool = tempfile.NamedTemporaryFile(prefix="taolu-stdin-", suffix=".txt", delete=False)  # noqa: SIM115
-    _SPOOLED[Path(spool.name)] = name
-    with spool:
-        shutil.copyfileobj(stream, spool, BLOCK_BYTES)
-    return Path(spool.name)
-
-
-class _Spooled(dict[Path, str]):
-    """Copies of standard input and pipes, removed when the process ends."""
-
-    def clean(self) -> None:
-        while self:
-            self.popitem()[0].unlink(missing_ok=True)
-
-
-_SPOOLED = _Spooled()
-atexit.register(_SPOOLED.clean)

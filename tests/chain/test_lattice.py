@@ -85,7 +85,7 @@ def test_no_word_crosses_punctuation_or_whitespace():
 
 @pytest.mark.parametrize("word", ["a1", "1天", "天a", "人a1"])
 def test_no_word_begins_or_ends_inside_a_run_of_letters_and_digits(word):
-    assert word not in cut(f"人b{word}b人".replace("b人a", "bb人aa"), {word: 0.0}, [9.0] * 7)[0]
+    assert word not in cut(f"人b{word}b人", {word: 0.0}, [9.0] * 7)[0]
     assert word in cut(f"人{word}人", {word: 0.0}, [9.0] * 7)[0]
 
 

@@ -1,0 +1,36 @@
+"""Options that several verbs share."""
+
+from typing import Annotated
+
+import typer
+
+BOOK_HELP = "The codebook, a folder that learn wrote."
+
+Encoding = Annotated[str, typer.Option(help="Encoding of the text, such as gb18030.")]
+MaxLine = Annotated[
+    str, typer.Option(metavar="SIZE", help="Longest line; a longer one is an error.")
+]
+
+
+def size_of(amount: str, option: str) -> int:
+    """Returns a size such as `500MB` in bytes.
+
+    Args:
+        amount: What the user wrote.
+        option: After which option, for the message.
+
+    Raises:
+        typer.BadParameter: It is no size.
+
+    Example:
+        >>> size_of("32MB", "--max-line")
+        32000000
+    """
+    from taolu.count.memory import parse_bytes
+
+    try:
+        return parse_bytes(amount)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{amount!r} is no size; write 500MB or 2GB.", param_hint=option
+        ) from None

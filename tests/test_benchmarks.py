@@ -1,0 +1,117 @@
+"""Every benchmark runs from a fresh process on a tiny made text and prints its tables."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+
+
+def run(name: str, *arguments: str) -> str:
+    """Standard output of one script, run without any real data."""
+    environment = {key: value for key, value in os.environ.items() if key != "TAOLU_DATA"}
+    command = [sys.executable, str(FOLDER / name), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def tables(output: str) -> list[list[list[str]]]:
+    """The markdown tables of an output, as rows of cells."""
+    found: list[list[list[str]]] = []
+    inside = False
+    for line in output.splitlines():
+        if line.startswith("|"):
+            if not inside:
+                found.append([])
+            found[-1].append([cell.strip() for cell in line.strip("|").split("|")])
+        inside = line.startswith("|")
+    for table in found:
+        assert len(table) > 2
+        assert {len(row) for row in table} == {len(table[0])}
+    return found
+
+
+def column(table: list[list[str]], name: str) -> dict[str, str]:
+    """One column of a table, by the first cell of each row."""
+    at = table[0].index(name)
+    return {row[0]: row[at] for row in table[2:]}
+
+
+def test_segmentation_scores_words_and_names_the_command():
+    pytest.importorskip("jieba")
+    output = run("segmentation.py", "--small", "--margin", "2")
+    [table] = tables(output)
+    assert "`python benchmarks/segmentation.py --small --margin 2`" in output
+    assert float(column(table, "F1")["lexicon, margin 2"]) > 0.8
+    assert "jieba, HMM off" in column(table, "F1")
+
+
+def test_segmentation_shows_each_step():
+    pytest.importorskip("jieba")
+    [table] = tables(run("segmentation.py", "--small", "--ablation", "--margins", "0", "1"))
+    totals = column(table, "total")
+    assert float(totals["+ merges, margin 0"]) < float(totals["+ merges, margin 1"])
+    assert float(totals["+ merges, margin 1"]) < float(totals["characters"])
+
+
+def test_held_out_scores_characters_and_lexicons():
+    [table] = tables(run("held_out.py", "--small", "--margins", "0"))
+    bits = column(table, "held out")
+    assert float(bits["lexicon, margin 0"]) < float(bits["characters"])
+
+
+def test_discovery_times_itself_and_a_peer():
+    peer = f'{sys.executable} -c \'import sys; open(sys.argv[2], "w").write("a\\n")\' TEXT OUT'
+    output = run("discovery.py", "--small", "--repeat", "1", "--no-smoothnlp", "--peer", peer)
+    words = column(tables(output)[0], "words")
+    assert words["peer"] == "1"
+    assert words["taolu, 1 thread"] == words["taolu, 2 threads"] != "0"
+
+
+def test_cutting_agrees_with_a_plain_viterbi_everywhere():
+    pytest.importorskip("jieba")
+    speed, places = tables(run("cutting.py", "--small", "--repeat", "1"))
+    assert len(speed) == 7
+    assert column(places, "all")["Viterbi in plain Python"].endswith("= 1.000000")
+
+
+def test_scale_measures_stages_and_memory():
+    times, memories = tables(run("scale.py", "--small"))
+    assert len(times) == len(memories) == 4
+    assert all(int(row[-1]) > 0 for row in times[2:])
+
+
+def test_missing_data_is_explained():
+    command = [sys.executable, str(FOLDER / "held_out.py")]
+    environment = {key: value for key, value in os.environ.items() if key != "TAOLU_DATA"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "TAOLU_DATA must name the folder" in done.stderr
+
+
+def test_text_of_a_set_size_is_the_same_every_time(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import corpora
+
+    lines = ["今天天气好", "明天也好", "后天呢"]
+    sizes = [corpora.write_text(tmp_path / name, lines, 0.001, seed=1) for name in "ab"]
+    assert sizes[0] == sizes[1] >= 1000
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.data
+def test_gold_and_raw_text_are_read_without_markup(data_folder, monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import corpora
+
+    raw = corpora.raw_lines(["pd1998", "msra"])
+    assert not any(line.startswith("#fold") or " " in line or "/%" in line for line in raw)
+    assert len(raw) == len(set(raw)) > 70_000
+    gold = {name: corpora.gold_lines(path) for name, path in corpora.GOLD_DEV.items()}
+    assert [len(lines) for lines in gold.values()] == [17_115, 813]
+    assert json.dumps(gold["SXU"][0][:4], ensure_ascii=False) == '["上海", "推", "“", "迎"]'
