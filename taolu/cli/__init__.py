@@ -4,25 +4,23 @@ Every verb is a function of its own file, and loads what it needs when it is cal
 comes at once.
 """
 
-import io
-import os
 import sys
-from pathlib import Path
 
 import typer
 
 from taolu.cli.cut import cut
-from taolu.cli.exits import MISUSED, Stopped, explained, say, stopping
+from taolu.cli.exits import MISUSED, Stopped, fail, prepare_streams, say, stopping
 from taolu.cli.guide import guide
 from taolu.cli.learn import learn
 from taolu.cli.score import score
 from taolu.cli.show import show
+from taolu.errors import TaoluError
 
 app = typer.Typer(
     name="taolu", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
 )
 for verb in (learn, cut, show, score, guide):
-    app.command()(explained(verb))
+    app.command()(verb)
 
 
 @app.callback(invoke_without_command=True)
@@ -48,30 +46,22 @@ def _taolu(
 
 def main() -> None:
     """Runs the command line: what goes wrong ends in one line and an exit code."""
-    _prepare_streams()
+    prepare_streams()
     try:
         with stopping():
             code = app(prog_name="taolu", standalone_mode=False)
+            sys.stdout.flush()
     except Stopped as stop:
         say("interrupted; what was unfinished is removed.")
         code = 128 + stop.number
+    except (TaoluError, ValueError, MemoryError, OSError) as error:
+        code = fail(error)
     except Exception as error:
         # What is wrong with the command itself; Typer's versions share no public class for it.
         if not hasattr(error, "format_message"):
             raise
         code = _misused(error)
     sys.exit(code or 0)
-
-
-def _prepare_streams() -> None:
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            # Closed by the caller (`<&-`): nothing comes in, nothing goes out.
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A terminal that cannot show a character shows a mark in its place.
-            stream.reconfigure(errors="replace")
 
 
 def _misused(error) -> int:

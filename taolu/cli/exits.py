@@ -10,19 +10,19 @@ A signal becomes an exception, so that temporary files and worker processes go o
 
 import contextlib
 import errno
-import functools
+import io
 import os
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-import typer
+from taolu.errors import WorkerError
 
-from taolu.errors import TaoluError
-
+OUTPUT = "standard output"
 FAILED = 1
 MISUSED = 2
 REPEAT_SECONDS = 5.0  # a signal that comes again so soon is the same wish
@@ -68,20 +68,6 @@ def stopping() -> Iterator[None]:
             signal.signal(number, before[number])
 
 
-def explained(verb: Callable[..., None]) -> Callable[..., None]:
-    """Returns the verb, made to end in one line where its input or the machine fails."""
-
-    @functools.wraps(verb)
-    def run(*args, **options) -> None:
-        try:
-            verb(*args, **options)
-            sys.stdout.flush()
-        except (TaoluError, ValueError, MemoryError, OSError) as error:
-            raise typer.Exit(_fail(error)) from error
-
-    return run
-
-
 def say(message: str) -> None:
     """Prints one line about what went wrong."""
     with contextlib.suppress(OSError):
@@ -89,35 +75,55 @@ def say(message: str) -> None:
         sys.stderr.flush()
 
 
-def _fail(error: Exception) -> int:
-    broken = isinstance(error, OSError) and not _output_works()
+def fail(error: Exception) -> int:
+    """Explains an error in one line and returns the exit code."""
     # The reader of a pipe may leave when it has seen enough (`| head`): nothing went wrong.
     if not isinstance(error, BrokenPipeError):
-        say(_message(error, broken))
+        say(_message(error))
+    if isinstance(error, OSError) and error.filename == OUTPUT:
+        # Python would try to write once more at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return FAILED
 
 
-def _message(error: Exception, broken: bool) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, MemoryError):
         reason = f" ({error})" if str(error) else ""
         return f"out of memory{reason}. Less is needed with a lower --memory or fewer --threads."
+    if isinstance(error, WorkerError):
+        return (
+            "a worker process died before it was done: it was killed, or the machine ran out of "
+            "memory. Try again with fewer --workers or a lower --memory."
+        )
     if not isinstance(error, OSError) or error.errno is None:
         return str(error) or type(error).__name__
-    if broken:
-        return f"standard output: {os.strerror(error.errno)}."
     place = error.filename or tempfile.gettempdir()
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    full = place != OUTPUT and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     hint = " Make room, or name another folder in the environment variable TMPDIR." if full else ""
     return f"{place}: {os.strerror(error.errno)}.{hint}"
 
 
-def _output_works() -> bool:
-    """Whether standard output takes what is left; if not, it is turned off for good."""
-    try:
-        sys.stdout.flush()
-        sys.stdout.buffer.flush()
-    except OSError:
-        # Python would try once more at its end, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
+def prepare_streams() -> None:
+    """Makes the standard streams usable whatever the caller left of them."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # Closed by the caller (`<&-`): nothing comes in, nothing goes out.
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+    buffer = getattr(sys.stdout, "buffer", None)
+    # Under PYTHONUNBUFFERED there is no buffer; a console of Windows is no file.
+    if type(getattr(buffer, "raw", buffer)) is io.FileIO:
+        lines = sys.stdout.isatty()
+        output = io.BufferedWriter(_Output(sys.stdout.fileno(), "wb", closefd=False))
+        # A terminal that cannot show a character shows a mark in its place.
+        sys.stdout = io.TextIOWrapper(output, sys.stdout.encoding, "replace", line_buffering=lines)
+
+
+class _Output(io.FileIO):
+    """Standard output that says so when it fails."""
+
+    def write(self, data) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = OUTPUT
+            raise

@@ -54,5 +54,6 @@ def write_array(file: BinaryIO, array: np.ndarray, folder: Path) -> None:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         reason = "disk full" if full else f"cannot be written ({error.strerror})"
         raise TaoluError(
-            f"{folder}: {reason} while counting n-grams. Make room there or pass another `folder`."
+            f"{folder}: {reason} while counting n-grams. Make room there or pass another `folder` "
+            "(the environment variable TMPDIR names the default one)."
         ) from error

@@ -158,8 +158,10 @@ class Codebook:
                 _replace(scratch, folder)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
-        except OSError as error:
-            raise CodebookError(f"{folder}: cannot be written ({error.strerror}).") from error
+        except (OSError, CodebookError) as error:
+            # The report names its place in the scratch folder, which nobody knows.
+            reason = getattr(error.__cause__ or error, "strerror", None) or error
+            raise CodebookError(f"{folder}: cannot be written ({reason}).") from error
 
     def _write(self, folder: Path, report: bool) -> None:
         write_table(folder / "words.tsv", WORD_COLUMNS, _word_rows(self.words))

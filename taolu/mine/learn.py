@@ -11,6 +11,7 @@ only if its total falls.
 import os
 from collections.abc import Callable, Collection, Iterable
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from taolu.mine.measure import measure_words
 from taolu.text.corpus import Corpus, Source
 from taolu.text.encode import END, GAP, EncodedText, encode
 from taolu.text.normalize import OTHER, WORD
+from taolu.text.spool import stream_name
 
 PASSAGE_CHARACTERS = 240
 MARGIN = 1.0
@@ -195,7 +197,7 @@ def _check(text: EncodedText, corpus: Corpus) -> None:
 
 
 def _names(corpus: Corpus) -> list[str]:
-    return [path.name for path in corpus.paths] or ["text in memory"]
+    return [Path(stream_name(path)).name for path in corpus.paths] or ["text in memory"]
 
 
 def _passage(text: EncodedText) -> list[str]:

@@ -22,10 +22,11 @@ from taolu.bits.codelength import CODE_POINT_BITS, Step, parameter_bits, unigram
 from taolu.chain.lattice import fill_paths
 from taolu.chain.trie import NEVER, Trie, build_trie, word_edges
 from taolu.mine.neighbours import neighbours
-from taolu.mine.prune import LONGEST, Rule, prune
+from taolu.mine.prune import Rule, prune
 from taolu.text.alphabet import code_points
 from taolu.text.encode import EncodedText
 
+LONGEST = 64  # most that may be asked for; nothing that long is a word
 MOST_ROUNDS = 30
 SETTLING_WORK = 1 << 31  # characters read again at most until counts stop changing
 ENOUGH = 1e-4  # bits per character a round must save to be followed by another
@@ -171,7 +172,7 @@ def learn_lexicon(
 
     Args:
         text: The text.
-        seed: Words to start from; none is needed.
+        seed: Words to start from; none is needed, and longer ones than `max_length` are left out.
         counts: A first guess of the seeds' uses.
         margin: Bits a word must save per use and per character beyond its first, on top of paying
             for itself. 0 is the shortest description; larger values give shorter words, closer to
@@ -188,7 +189,8 @@ def learn_lexicon(
     climb = _Climb(text, threads, tick)
     seed = list(seed)
     first = np.ones(len(seed)) if counts is None else np.asarray(list(counts), dtype=np.float64)
-    climb.use(seed, first, text.counts)
+    short = np.array([len(word) <= max_length for word in seed], dtype=bool)
+    climb.use([seed[i] for i in np.flatnonzero(short)], first[short], text.counts)
     climb.segment(2)
     best = climb.improve(margin, min_count)
     for _ in range(MOST_ROUNDS):

@@ -17,8 +17,6 @@ import numpy as np
 from taolu._kernel import kernel
 from taolu.chain.trie import Edges
 
-LONGEST = 64  # the kernel's room for the letters of one word
-
 
 @dataclass(frozen=True)
 class Rule:
@@ -72,9 +70,12 @@ def _prune(words, counts, need, gains, options):
     """
     order, nodes, begin, end, node, bounds = words
     total, margin, least_count, drop = options
-    best = np.empty(LONGEST + 1)
-    first = np.empty(LONGEST + 1, dtype=np.int64)
-    after = np.empty(LONGEST + 1, dtype=np.int64)
+    if order.size == 0:
+        return
+    room = end[bounds[order[0] + 1] - 1]  # the longest word comes first
+    best = np.empty(room + 1)
+    first = np.empty(room + 1, dtype=np.int64)
+    after = np.empty(room + 1, dtype=np.int64)
     for word in order:
         own = nodes[word]
         count = counts[own]

@@ -40,7 +40,7 @@ def spool(stream: BinaryIO, name: str) -> Path:
         with copy:
             shutil.copyfileobj(stream, copy, COPIED_AT_ONCE)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise CorpusError(
             f"{path.parent}: disk full while copying {name}. Make room there, or name another "

@@ -6,7 +6,13 @@ The words and frequencies are those that the jieba package ships.
 from functools import cache
 from pathlib import Path
 
+import numba
 import numpy as np
+import pytest
+
+needs_jit = pytest.mark.skipif(
+    bool(numba.config.DISABLE_JIT), reason="takes minutes as plain Python; a smaller text is tested"
+)
 
 WORDS = 20_000
 SENTENCES = 30_000

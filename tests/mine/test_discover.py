@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic import gold_sentences
+from synthetic import gold_sentences, needs_jit
 
 from taolu.chain.trie import longest_marked
 from taolu.count.ngrams import count_ngrams
 from taolu.mine.cut import Segmenter
 from taolu.mine.discover import THRESHOLDS, cohesive_ngrams, default_min_count, discover
-from taolu.mine.join import _frequent_segments, _Shape, join
+from taolu.mine.join import join
 from taolu.mine.score import score_words
 from taolu.text.corpus import Corpus
 from taolu.text.encode import encode
@@ -219,6 +219,7 @@ def single_segments(text, thresholds):
     return singles
 
 
+@needs_jit
 @pytest.mark.parametrize(
     ("cohesion", "f1"), [((0, 2, 4, 6), 0.794), ((0, 1, 3, 5), 0.828)], ids=["strict", "loose"]
 )

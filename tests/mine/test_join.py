@@ -67,7 +67,8 @@ def longest_of(text):
 def glued_text():
     """A text of few letters with segments of many lengths, and where its n-grams start."""
     rng = np.random.default_rng(5)
-    text = encode(Corpus.from_lines(["".join(rng.choice(list("天地人和a，"), 30)) for _ in range(60)]))
+    lines = ["".join(rng.choice(list("天地人和a，"), 30)) for _ in range(60)]
+    text = encode(Corpus.from_lines(lines))
     return text, longest_of(text)
 
 
@@ -88,5 +89,3 @@ def test_segments_are_counted_a_share_at_a_time(monkeypatch):
         assert segments_of(text, longest, 3, 2, threads=threads) == whole
         assert segments_of(text, longest, 3, 2, bits=31, threads=threads) == whole
         assert segments_of(text, longest, 3, 2, bits=31, mask=7, threads=threads) == whole
-
-

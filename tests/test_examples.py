@@ -1,0 +1,49 @@
+"""Every example runs by itself, is short, and prints what it is about."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+SAYS = {
+    "count_words.py": ["words: 21000 in all", "not numbers: ['three']"],
+    "lexicon.py": ["joining them changes the text by", "margin 2.5", "words that save most"],
+    "new_words.py": ["cohesion from (2, 4, 6) nats", "ranked last because known"],
+}
+
+
+def run(path, *arguments):
+    command = [sys.executable, str(path), *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        command, capture_output=True, encoding="utf-8", timeout=120, env=environment
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_is_short_and_says_how_to_run_it(path):
+    lines = path.read_text("utf-8").splitlines()
+    assert len(lines) < 100
+    assert f"python examples/{path.name}" in "\n".join(lines[:5])
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_runs_and_prints(path):
+    printed = run(path)
+    assert printed.strip()
+    for said in SAYS.get(path.name, []):
+        assert said in printed
+
+
+@pytest.mark.parametrize("name", ["new_words.py", "lexicon.py"])
+def test_an_example_reads_a_text_of_ones_own(tmp_path, name):
+    places, others = "我你他在去看来到问想", "好大美吧吗了人事天中"
+    lines = [a + word + b for a in places for word in ("北京", "天安门") for b in others]
+    (tmp_path / "my.txt").write_text("\n".join(lines), "utf-8")
+    assert "北京" in run(ROOT / "examples" / name, tmp_path / "my.txt")
