@@ -257,7 +257,10 @@ def _word_starts(codes, ids, classes, path, starts):
         if not starts[t] or t == 0 or ids[t - 1] < 0:
             continue
         kind, before = classes[ids[t]], classes[ids[t - 1]]
-        if kind == ALNUM and before == ALNUM:
+        if _clings(codes[t]) or codes[t - 1] == 0x200D:
+            # A mark or an emoji joiner belongs to what stands before it.
+            starts[t] = False
+        elif kind == ALNUM and before == ALNUM:
             starts[t] = False
         elif before == ALNUM and _is_digit(codes[t - 1]):
             # 3.5% and 3．5％ are one word each.
@@ -266,6 +269,18 @@ def _word_starts(codes, ids, classes, path, starts):
             starts[t] = not (percent or inside)
         elif kind == ALNUM and t > 1 and _is_point(codes[t - 1]):
             starts[t] = not (_is_digit(codes[t]) and _is_digit(codes[t - 2]))
+
+
+@kernel
+def _clings(code):
+    """Combining marks, variation selectors, joiners and skin tones."""
+    return (
+        0x0300 <= code < 0x0370
+        or code == 0x200D
+        or 0x20D0 <= code < 0x2100
+        or 0xFE00 <= code < 0xFE10
+        or 0x1F3FB <= code < 0x1F400
+    )
 
 
 @kernel

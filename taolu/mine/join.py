@@ -17,6 +17,7 @@ from taolu.count.runs import runs
 from taolu.text.encode import EncodedText, sentence_bounds
 
 LONG = 1 << 62  # marks the number of a segment too long to hold its letters
+LONGEST = 64  # characters of the longest segment that is taken for a word
 KEYS_AT_ONCE = 1 << 26  # bounds the memory, at most 8 bytes each
 
 
@@ -64,11 +65,13 @@ class _Shape:
         bits: Bits of a letter.
         order: Longest n-gram of G.
         mask: Bits of the hash that are used.
+        longest: Longest segment that can be a word; a repeated line is no word.
     """
 
     bits: int
     order: int
     mask: int = LONG - 1
+    longest: int = LONGEST
 
     @property
     def width(self) -> int:
@@ -76,7 +79,8 @@ class _Shape:
         return 61 // self.bits
 
     def numbers(self) -> np.ndarray:
-        return np.array([self.bits, self.width, self.order, self.mask], dtype=np.int64)
+        numbers = [self.bits, self.width, self.order, self.mask, self.longest]
+        return np.array(numbers, dtype=np.int64)
 
 
 def _frequent_segments(ids, longest, shape: _Shape, least: int, *, threads: int = 1):
@@ -140,13 +144,15 @@ def _next_segment(ids, longest, shape, start):
 
     The number is -1 where it is no word.
     """
-    bits, width, order, mask = shape
+    bits, width, order, mask, most = shape
     stop = start + np.int64(longest[start])
     t = start + 1
     while t < stop:
         stop = max(stop, t + np.int64(longest[t]))
         t += 1
     size = stop - start
+    if size > most:
+        return stop, np.int64(-1)
     if size >= 3:
         # Backtrack: every n-gram of the highest order, or the whole, must stand in G.
         least = min(order, size)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import assert_fails, assert_works, environment, noise, run, sentences
+from command import assert_fails, assert_works, environment, noise, run, sentences
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import gzip
 import json
 
-from conftest import assert_fails, assert_works, run, sentences
+from command import assert_fails, assert_works, run, sentences
 
 FILES = {"characters.tsv", "ledger.tsv", "meta.json", "report.html", "tried.tsv", "words.tsv"}
 

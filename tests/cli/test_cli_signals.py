@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND, assert_fails, environment, noise, sentences
+from command import COMMAND, assert_fails, environment, noise, sentences
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 
@@ -19,11 +19,13 @@ import sys, time
 import taolu.mine.learn as mine
 from taolu.cli import main
 
+stage, now = sys.argv.pop(), sys.argv.pop()
+
 def wait(*arguments, **options):
-    open(sys.argv.pop(), "w").close()
+    open(now, "w").close()
     time.sleep(60)
 
-setattr(mine, sys.argv.pop(), wait)
+setattr(mine, stage, wait)
 main()
 """
 
@@ -123,7 +125,7 @@ def test_workers_and_their_files_go_when_counting_is_stopped(long_folder, name):
 
 @pytest.mark.parametrize("stage", ["encode", "discover", "learn_lexicon", "word_table"])
 def test_ctrl_c_leaves_nothing_whatever_it_interrupts(folder, stage):
-    arguments = ["learn", "text.txt", stage, "scratch/now"]
+    arguments = ["learn", "text.txt", "scratch/now", stage]
     with started([sys.executable, "-c", SLOW, *arguments], folder) as process:
         wait_until((folder / "scratch" / "now").exists, process)
         (folder / "scratch" / "now").unlink()
@@ -135,7 +137,7 @@ def test_ctrl_c_leaves_nothing_whatever_it_interrupts(folder, stage):
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_removes_the_copy_of_standard_input(folder, name):
     number = getattr(signal, name)
-    arguments = ["-c", SLOW, "learn", "-", "encode", "scratch/now"]
+    arguments = ["-c", SLOW, "learn", "-", "scratch/now", "encode"]
     command = ["sh", "-c", 'exec "$0" "$@" < text.txt', sys.executable, *arguments]
     with started(command, folder) as process:
         wait_until((folder / "scratch" / "now").exists, process)

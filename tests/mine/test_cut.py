@@ -1,6 +1,7 @@
 """Segmentation: never a changed character, the cheapest words, and the rules of numbers."""
 
 import math
+import re
 import unicodedata
 
 import naive
@@ -20,7 +21,9 @@ BOOK = Segmenter(
 )
 # What text may hold: anything but lone surrogates; and, more often, what there are rules for.
 ANYTHING = st.text(st.characters(exclude_categories=["Cs"]))
-LIKELY = st.text("北京大学生苹果的é́eaZ019０９.．%％，。！ \t\n\r\u3000\u2028\x85가각ᄀ각゙がか😀")
+LIKELY = st.text(
+    "北京大学生苹果的é́eaZ019０９.．%％，。！ \t\n\r\u3000\u2028\x85가각ᄀ각゙がか😀❤️👍🏽\u200d"
+)
 
 
 def glued(words):
@@ -37,7 +40,8 @@ def glued(words):
         point = number and after[0] in ".．" and after[1:2] in _DIGITS and after[1:2] != ""
         digits = before[-1:] in ".．" and before[-1:] != "" and after[0] in _DIGITS
         after_point = digits and before[-2:-1] in _DIGITS and before[-2:-1] != ""
-        if latin or percent or point or after_point:
+        mark = before and (CLINGING.match(after) or before[-1] == "\u200d")
+        if latin or percent or point or after_point or mark:
             found[-1] += word
         else:
             found.append(word)
@@ -45,6 +49,8 @@ def glued(words):
     return found
 
 
+# Combining marks, variation selectors, the joiner and the skin tones of emoji.
+CLINGING = re.compile("[\u0300-\u036f\u200d\u20d0-\u20ff\ufe00-\ufe0f\U0001f3fb-\U0001f3ff]")
 _DIGITS = "0123456789０１２３４５６７８９"
 
 
@@ -52,6 +58,10 @@ def plain_cut(line, counts, closings):
     """The words of a line by the plain Viterbi."""
     costs, unknown = naive.unit_costs(counts, closings)
     return [word for part in line.split() for word in glued(naive.units(part, costs, unknown))]
+
+
+def test_marks_and_emoji_stay_whole():
+    assert BOOK.cut("❤️好👍🏽👨‍👩‍👧") == ["❤️", "好", "👍🏽", "👨‍👩‍👧"]
 
 
 @given(ANYTHING | LIKELY)
