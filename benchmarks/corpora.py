@@ -12,6 +12,7 @@ import lzma
 import os
 import platform
 import random
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -173,6 +174,6 @@ def heading(*packages: str) -> str:
     """Returns the command line, the versions and the machine, to stand above a table."""
     names = ("numpy", "numba", *packages)
     versions = ", ".join(f"{name} {version(name)}" for name in names)
-    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
     python = f"Python {platform.python_version()}"
     return f"\n`{command}`\n\n{python}, {versions}; {os.cpu_count()} cores.\n"

@@ -139,7 +139,13 @@ def compare(arguments, path: Path, scratch: Path) -> None:
         rows.append((name, middle, min(seconds), max(seconds), speed, results[0]["words"], peak))
     head = ("method", "seconds", "least", "most", "MB/s", "words", "peak MB")
     print(
-        table(head, [(n, *(f"{v:.2f}" for v in t[:3]), *t[3:5], f"{t[5]:.0f}") for n, *t in rows])
+        table(
+            head,
+            [
+                (n, *(f"{v:.2f}" for v in t[:3]), *t[3:5], f"{t[5]:.0f}".replace("nan", ""))
+                for n, *t in rows
+            ],
+        )
     )
 
 

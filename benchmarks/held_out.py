@@ -1,6 +1,6 @@
 """How many bits does a dictionary save on pages it has not read?
 
-    python benchmarks/held_out.py [--text FILE] [--margins 0 1 2.5]
+    python benchmarks/held_out.py [--text FILE] [--margins 0 2 3.3]
 
 The first two thirds of a book's lines are learned, the last third is scored: bits per character
 under smoothed models, summed over all cuts, with an escape to any Unicode code point. Beside it
@@ -59,7 +59,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--text", help="a book, one paragraph a line")
-    parser.add_argument("--margins", type=float, nargs="+", default=[0.0, 0.5, 1.0, 2.0, 2.5])
+    parser.add_argument("--margins", type=float, nargs="+", default=[0.0, 1.0, 2.0, 3.3])
     parser.add_argument("--small", action="store_true", help="a made text, to try the script")
     arguments = parser.parse_args()
     lines = lines_of(arguments)

@@ -97,7 +97,12 @@ def cheapest(run, costs, unknown=math.inf):
 def unit_costs(counts, closings):
     """Bits of each unit, and of a character that is no unit."""
     total = math.log2(sum(counts.values()) + closings)
-    return {unit: total - math.log2(count) for unit, count in counts.items()}, total
+    return {u: exactly(total - math.log2(count)) for u, count in counts.items()}, exactly(total)
+
+
+def exactly(cost):
+    """A cost as a multiple of 2**-32, so that sums are exact and ties are ties."""
+    return round(cost * 2**32) / 2**32
 
 
 def units(sentence, costs, unknown):

@@ -46,7 +46,7 @@ def best_paths(ids, classes, trie: Trie, costs, *, threads: int = 1) -> Paths:
         classes: OTHER, WORD or ALNUM for each character, uint8 (alphabet,).
         trie: The words.
         costs: Cost of each node, float64 (size,); `NEVER` where no word ends. A character must
-            have a finite cost.
+            have a finite cost. With `exact_costs` the tie rule is exact too.
         threads: Sentences are shared out over so many threads; the result does not depend on it.
 
     Example:
@@ -78,6 +78,18 @@ def fill_paths(ids, classes, trie: Trie, costs, path, *, threads: int = 1) -> np
     with ThreadPoolExecutor(len(bounds) - 1) as pool:
         shares = list(pool.map(work, bounds[:-1], bounds[1:]))
     return np.add.reduce(shares, axis=0)
+
+
+def exact_costs(costs) -> np.ndarray:
+    """Returns costs rounded to multiples of 2**-32.
+
+    Sums of such numbers are exact, in any order. So paths that cost the same tie, instead of being
+    told apart by rounding, and every machine and every program finds the same path.
+
+    Args:
+        costs: Costs, float64, below 2**20.
+    """
+    return np.round(np.asarray(costs, dtype=np.float64) * 2.0**32) / 2.0**32
 
 
 def path_sums(ids, trie: Trie, logs) -> float:

@@ -4,11 +4,12 @@ Files are cut a block of lines at a time by several threads; what comes through 
 is cut as it comes.
 """
 
-import json
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -125,6 +126,7 @@ def _as_tags(text: str, segmenter: "Segmenter") -> str:
     return "".join(f"{' '.join(map(_tagged, line.split(' '))) if line else ''}\n" for line in lines)
 
 
+@lru_cache(1 << 16)
 def _tagged(word: str) -> str:
     tags = "S" if len(word) == 1 else "B" + "M" * (len(word) - 2) + "E"
     return " ".join(f"{character}/{tag}" for character, tag in zip(word, tags, strict=True))
@@ -137,8 +139,9 @@ def _as_json(text: str, segmenter: "Segmenter") -> str:
     for line in text.removesuffix("\n").split("\n"):
         words, stop = [], start + len(line)
         while end <= stop:
-            words.append({"word": text[begin:end], "start": begin - start, "end": end - start})
+            word = encode_basestring(text[begin:end])
+            words.append(f'{{"word": {word}, "start": {begin - start}, "end": {end - start}}}')
             begin, end = next(spans)
-        out.append(json.dumps({"words": words}, ensure_ascii=False) + "\n")
+        out.append(f'{{"words": [{", ".join(words)}]}}\n')
         start = stop + 1
     return "".join(out)

@@ -38,10 +38,10 @@ def learn(
         float,
         typer.Option(
             min=0.0,
-            help="Bits a word must save per use for each character beyond its first. 0: shortest "
-            "description; 2.5: words closest to a dictionary's, best for segmentation.",
+            help="Bits a word must save per use for each border it removes. 0: the shortest "
+            "description; 3.3: words closest to a dictionary's, best for segmentation.",
         ),
-    ] = 1.0,
+    ] = 2.0,
     min_count: Annotated[
         int | None,
         typer.Option(min=1, help="Fewest uses of a discovered word; default 4 to 32 by size."),

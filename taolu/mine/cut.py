@@ -16,7 +16,7 @@ from unicodedata import combining, is_normalized
 import numpy as np
 
 from taolu._kernel import kernel
-from taolu.chain.lattice import fill_paths
+from taolu.chain.lattice import exact_costs, fill_paths
 from taolu.chain.trie import Trie, build_trie
 from taolu.text.alphabet import code_points
 from taolu.text.normalize import ALNUM, UNSAFE, character_class, sentence_kinds, to_nfc
@@ -52,7 +52,8 @@ class Segmenter:
     """Cuts text into the words of a dictionary, the cheapest way.
 
     A word used c times among T units costs log2(T / c) bits; a character that is no unit of the
-    dictionary costs log2(T), as if it had been seen once.
+    dictionary costs log2(T), as if it had been seen once. Costs are multiples of 2**-32 bits, so
+    sums are exact; of several cheapest cuts the one with the longest first word wins, and so on.
 
     Args:
         counts: Uses of each word; characters outside words may be left out.
@@ -93,9 +94,9 @@ class Segmenter:
         offsets = np.cumsum([0, *map(len, words)])
         trie = build_trie(letters, offsets, alphabet)
         single = [total - np.log2(self.counts.get(character, 1)) for character in characters]
-        costs = trie.costs(
-            [total - np.log2(self.counts[w]) for w in words], [*single, *[total] * 3]
-        )
+        several = [total - np.log2(self.counts[word]) for word in words]
+        # Ties are frequent: two words in either order cost the same. See `exact_costs`.
+        costs = exact_costs(trie.costs(several, [*single, total, total, total]))
         classes = [character_class(character) for character in characters]
         table = np.full(0x110000, _NEW, dtype=np.int32)
         for character, i in ids.items():

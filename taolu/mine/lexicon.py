@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from taolu.bits.codelength import CODE_POINT_BITS, Step, parameter_bits, unigram_bits
-from taolu.chain.lattice import fill_paths
+from taolu.chain.lattice import exact_costs, fill_paths
 from taolu.chain.trie import NEVER, Trie, build_trie, word_edges
 from taolu.mine.neighbours import neighbours
-from taolu.mine.prune import Rule, prune
+from taolu.mine.prune import Rule, demands, prune
 from taolu.text.alphabet import code_points
 from taolu.text.encode import EncodedText
 
@@ -174,9 +174,10 @@ def learn_lexicon(
         text: The text.
         seed: Words to start from; none is needed, and longer ones than `max_length` are left out.
         counts: A first guess of the seeds' uses.
-        margin: Bits a word must save per use and per character beyond its first, on top of paying
-            for itself. 0 is the shortest description; larger values give shorter words, closer to
-            a dictionary's.
+        margin: Bits a word must save per use for each border between characters that it removes,
+            or what its place in the codebook costs, whichever is more; borders between words must
+            save more (`prune.demands`). 0 is the shortest description; larger values give shorter
+            words, closer to a dictionary's.
         max_length: Longest word in characters, 2 to 64.
         min_count: Fewest uses of a word.
         threads: Threads that share the text.
@@ -257,6 +258,7 @@ class _Climb:
             total = math.log2(self.total)
             costs[: self.alphabet] = total
             costs[used] = total - np.log2(self.counts[used])
+            costs = exact_costs(costs)
             ids, classes = self.text.ids, self.text.alphabet.classes
             counts = fill_paths(ids, classes, self.trie, costs, self.path, threads=self.threads)
             settled = np.array_equal(counts, self.counts)
@@ -303,7 +305,8 @@ class _Climb:
             )
             need = spelling[left] + spelling[right] + end + parameter_bits(1, self.total)
             length = lengths[left] + lengths[right]
-            need += margin * (length - 1) * joins
+            long_parts = (lengths[left] > 1).astype(np.int64) + (lengths[right] > 1)
+            need = np.maximum(need, demands(margin, long_parts, length) * joins)
             good = np.flatnonzero((change + need < 0) & (length <= max_length))
             merged = names[left[good]] + names[right[good]]
             for word, count in zip(merged.tolist(), joins[good].tolist(), strict=True):

@@ -17,6 +17,9 @@ import numpy as np
 from taolu._kernel import kernel
 from taolu.chain.trie import Edges
 
+# Factors of the margin: all parts are characters, some are, none is; each character beyond two.
+CHARACTERS, MIXED, WORDS, LONGER = 1.0, 1.5, 3.0, 0.25
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -24,7 +27,7 @@ class Rule:
 
     Attributes:
         total: Units in the text, sentence ends included.
-        margin: Bits a word must save per use and per character beyond its first.
+        margin: Bits a word must save per use and border it removes; see `demands`.
         min_count: Fewest uses.
         drop: Really drop words; without, they are only judged.
     """
@@ -33,6 +36,22 @@ class Rule:
     margin: float = 0.0
     min_count: int = 0
     drop: bool = False
+
+
+def demands(margin: float, long_parts: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Returns the bits a join of two parts must save per use, float64 (joins,).
+
+    The plain code joins every phrase that is used often enough to pay for its spelling, because a
+    unigram cannot see that neighbours go together. So each border must earn its removal: more
+    where one part is a word already, most where both are, and a little more the longer the word.
+
+    Args:
+        margin: Bits for two characters; 0 asks for nothing.
+        long_parts: How many of the two parts are words, 0 to 2 (joins,).
+        length: Characters of the join, (joins,).
+    """
+    kind = np.array([CHARACTERS, MIXED, WORDS])[long_parts]
+    return margin * (kind + LONGER * (length - 2))
 
 
 def prune(
@@ -96,18 +115,22 @@ def _prune(words, counts, need, gains, options):
                 after[i] = j
         # Move the uses over part by part, so that a part that occurs twice counts twice.
         change = _x_log_x(count)
-        parts = 0
+        parts = long_parts = 0
         i = 0
         while i < size:
             part = first[i]
             change += _x_log_x(counts[part]) - _x_log_x(counts[part] + count)
             counts[part] += count
             parts += 1
+            long_parts += after[i] > i + 1
             i = after[i]
         new_total = total + (parts - 1) * count
         change += _x_log_x(new_total) - _x_log_x(total)
         gains[word] = change - need[word]
-        least = need[word] + margin * (size - 1) * count
+        kind = CHARACTERS if long_parts == 0 else WORDS if long_parts == parts else MIXED
+        border = margin * (kind + LONGER * (size - 2))
+        # A word that earns its borders has paid for its place too: the larger demand counts.
+        least = max(need[word], (parts - 1) * border * count)
         if drop > 0 and (count < least_count or change < least):
             counts[own] = 0
             total = new_total

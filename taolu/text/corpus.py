@@ -24,6 +24,7 @@ from taolu.text.spool import spool, stream_name
 
 TEXT_SUFFIXES = (".txt", ".text", ".md", ".utf8")
 BLOCK_BYTES = 1 << 22
+STREAM_BYTES = 1 << 18
 MAX_LINE_BYTES = 32 << 20
 STANDARD_INPUT = "-"
 
@@ -170,7 +171,7 @@ class Corpus:
         """
         read = getattr(source, "read1", source.read)
         try:
-            yield from self._whole_lines(partial(read, BLOCK_BYTES), name, lambda: 0)
+            yield from self._whole_lines(partial(read, STREAM_BYTES), name, lambda: 0)
         except OSError as error:
             raise _unreadable(name, error) from error
 

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "taolu")
 WORDS = ("苹果", "香蕉", "葡萄", "天安门", "北京", "上海", "红楼梦", "大观园", "火车站")
@@ -67,3 +69,18 @@ def assert_fails(done, *parts, code=1):
 def assert_works(done):
     assert (done.returncode, done.stderr.decode()) == (0, "")
     return done.stdout.decode()
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    """A text with words to find; fixtures are named in each file that uses them."""
+    path = tmp_path_factory.mktemp("text") / "fruit.txt"
+    path.write_text("\n".join(sentences(400)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def book(text):
+    """A codebook; nobody may change it."""
+    assert_works(run("learn", text))
+    return text.with_name("fruit.taolu")

@@ -8,8 +8,11 @@ import shutil
 import subprocess
 import sys
 
+import command
 import pytest
 from command import assert_fails, assert_works, environment, noise, run, sentences
+
+text, book = command.text, command.book
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,11 @@ import gzip
 import json
 import subprocess
 
+import command
 import pytest
 from command import COMMAND, assert_fails, assert_works, environment, run, sentences
+
+text, book = command.text, command.book
 
 LINES = [
     "我买苹果。",

@@ -5,8 +5,11 @@ import re
 import subprocess
 import sys
 
+import command
 import pytest
 from command import assert_fails, assert_works, environment, run
+
+text, book = command.text, command.book
 
 VERBS = ("learn", "cut", "show", "score", "guide")
 ESCAPE = "\x1b"

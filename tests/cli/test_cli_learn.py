@@ -3,7 +3,10 @@
 import gzip
 import json
 
+import command
 from command import assert_fails, assert_works, run, sentences
+
+text, book = command.text, command.book
 
 FILES = {"characters.tsv", "ledger.tsv", "meta.json", "report.html", "tried.tsv", "words.tsv"}
 

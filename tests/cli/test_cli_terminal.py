@@ -6,8 +6,11 @@ import re
 import subprocess
 import sys
 
+import command
 import pytest
 from command import COMMAND, environment
+
+text, book = command.text, command.book
 
 pty = pytest.importorskip("pty")
 

@@ -152,7 +152,7 @@ def test_the_text_itself_is_cut_as_it_was_counted(book):
 
 
 def test_options_reach_the_lexicon(book):
-    free, pressed = learn(corpus_of(), margin=0.0), learn(corpus_of(), margin=1.5)
+    free, pressed = learn(corpus_of(), margin=0.0), learn(corpus_of(), margin=4.0)
     totals = [one.ledger.steps[-1].total for one in (free, book, pressed)]
     assert totals == sorted(totals)
     sizes = [one.ledger.steps[-1].learned for one in (free, book, pressed)]

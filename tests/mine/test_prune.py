@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taolu.chain.trie import build_trie, word_edges
-from taolu.mine.prune import Rule, prune
+from taolu.mine.prune import Rule, demands, prune
 
 LETTERS = "天地人和"
 WORDS = st.dictionaries(st.text(LETTERS, min_size=2, max_size=5), st.integers(0, 40), max_size=8)
@@ -35,15 +35,27 @@ def pruned(words, singles, sentences, need, **rule):
     return dict(zip(words, gains.tolist(), strict=True)), units
 
 
-def handed_on(word, counts, sentences):
-    """The uses of all units once the cheapest parts of a word have taken over its own."""
+def parts_of(word, counts, sentences):
+    """The cheapest way to write a word with the other units."""
     costs, unknown = naive.unit_costs({u: c for u, c in counts.items() if c}, sentences)
     del costs[word]
+    return naive.cheapest(word, costs, unknown)
+
+
+def handed_on(word, counts, sentences):
+    """The uses of all units once the cheapest parts of a word have taken over its own."""
     without = Counter(counts)
     uses = without.pop(word)
-    for part in naive.cheapest(word, costs, unknown):
+    for part in parts_of(word, counts, sentences):
         without[part] += uses
     return without
+
+
+def borders(word, parts):
+    """The demand of a margin of one bit: borders, dearer beside and between words."""
+    among = sum(len(part) > 1 for part in parts)
+    kind = 1.0 if among == 0 else 3.0 if among == len(parts) else 1.5
+    return (len(parts) - 1) * (kind + 0.25 * (len(word) - 2))
 
 
 @given(WORDS, SINGLES, st.integers(1, 9))
@@ -71,12 +83,19 @@ def test_words_go_longest_first_and_hand_on_their_uses(words, singles, sentences
         before = naive.self_information([*counts.values(), sentences])
         after = handed_on(word, counts, sentences)
         saved = naive.self_information([*after.values(), sentences]) - before
-        needed = 3 + margin * (len(word) - 1) * counts[word]
+        parts = parts_of(word, counts, sentences)
+        needed = max(3, margin * borders(word, parts) * counts[word])
         if abs(saved - needed) < 1e-6:
             return  # too close to call: rounding may decide
         if counts[word] < least or saved < needed:
             counts = after
     assert units == {unit: counts[unit] for unit in units}
+
+
+def test_a_join_must_earn_its_border():
+    # Two characters; a word and a character; two words, four characters long.
+    found = demands(2.0, np.array([0, 1, 2]), np.array([2, 3, 4]))
+    assert found.tolist() == [2.0, 3.5, 7.0]
 
 
 def test_worked_example():
