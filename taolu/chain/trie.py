@@ -168,22 +168,34 @@ def neighbour_keys(
         threads: Threads that share the text.
     """
 
-    def share(part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        nothing = np.empty(0, dtype=np.int64)
-        size = _neighbours(part, classes, trie.table, wanted, nothing, nothing)
-        before, after = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
-        _neighbours(part, classes, trie.table, wanted, before, after)
-        return before, after
+    nothing = np.empty(0, dtype=np.int64)
 
-    shares = over_shares(share, ids, threads)
-    before, after = (np.concatenate(side) for side in zip(*shares, strict=True))
+    def size(part: np.ndarray) -> int:
+        return _neighbours(part, classes, trie.table, wanted, nothing, nothing)
+
+    # Sizes first: each thread then fills its own stretch, and nothing is copied together.
+    ends = np.cumsum(over_shares(size, ids, threads)).tolist()
+    stretches = [slice(i, j) for i, j in pairwise([0, *ends])]
+    before, after = np.empty(ends[-1], dtype=np.int64), np.empty(ends[-1], dtype=np.int64)
+    parts = list(zip(share_out(ids, threads), stretches, strict=True))
+
+    def fill(share: tuple[np.ndarray, slice]) -> None:
+        part, stretch = share
+        _neighbours(part, classes, trie.table, wanted, before[stretch], after[stretch])
+
+    with ThreadPoolExecutor(len(parts)) as pool:
+        list(pool.map(fill, parts))
     return before, after
+
+
+def share_out(ids, threads: int) -> list[np.ndarray]:
+    """Returns shares of the ids, cut at sentence ends."""
+    return [ids[i:j] for i, j in pairwise(sentence_bounds(ids, threads))]
 
 
 def over_shares(work, ids, threads: int) -> list:
     """Results of `work` on shares of the ids, cut at sentence ends, a thread each."""
-    bounds = sentence_bounds(ids, threads)
-    parts = [ids[i:j] for i, j in pairwise(bounds)]
+    parts = share_out(ids, threads)
     if len(parts) == 1:
         return [work(parts[0])]
     with ThreadPoolExecutor(len(parts)) as pool:

@@ -9,8 +9,10 @@ every part reaches `min_count`: still exact, and a small fraction of the text.
 """
 
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -23,6 +25,7 @@ from taolu.count.parallel import parallel_map
 from taolu.count.prefixes import PrefixTables, Table
 from taolu.count.sorting import fold, sort_keys
 
+SAMPLE = 61  # every so manieth position shows how first characters are spread
 MIN_CHUNK = 1 << 10  # positions; even the smallest memory is spent on chunks of this size
 
 Progress = Callable[[int, int], None]
@@ -38,6 +41,7 @@ class NgramJob:
         min_count: Rows with a lower count are left out.
         memory: Bytes it may take.
         workers: Processes.
+        threads: Threads, where the text needs no chunks.
         scratch: An empty folder, removed by the caller. Tables on disk lie in its parent.
         progress: Called as `progress(done, size)`, in positions.
     """
@@ -47,6 +51,7 @@ class NgramJob:
     min_count: int
     memory: int
     workers: int
+    threads: int
     scratch: Path
     progress: Progress
 
@@ -80,7 +85,11 @@ class NgramJob:
         chunk = self.chunk(packing, common)
         chunks = _Chunks(self.ids, self.codes, packing, common)
         if chunk >= size:
-            yield chunks.sort(0, size)
+            spans = self.spans()
+            with ThreadPoolExecutor(len(spans)) as pool:
+                # Spans of first characters, in order: one sorted stream, each read while the
+                # next is still being sorted.
+                yield from pool.map(lambda span: chunks.sort(0, size, span), spans)
             self.progress(size, size)
             return
         if self.workers > 1:
@@ -95,6 +104,15 @@ class NgramJob:
                 runs.append(run)
                 self.progress(min(len(runs) * chunk, size), size)
         yield from merge_runs(runs, self.memory // 2)
+
+    def spans(self) -> list[tuple[int, int]]:
+        """Returns spans of first characters with about equal shares of the text, one a thread."""
+        ids = self.ids[::SAMPLE]
+        first = np.sort(self.codes[ids[ids >= 0]])
+        first = first[first > 0]
+        shares = range(1, self.threads) if first.size else ()
+        cuts = {int(first[first.size * share // self.threads]) for share in shares}
+        return list(pairwise([0, *sorted(cuts), 1 << 62]))
 
     def chunk(self, packing: Packing, common: np.ndarray) -> int:
         """Returns how many positions are sorted at a time."""
@@ -130,13 +148,19 @@ class _Chunks:
     packing: Packing
     common: np.ndarray | Path
 
-    def sort(self, start: int, stop: int) -> np.ndarray:
-        """Returns the sorted keys of the runs that start in a chunk, uint64 (rows, words)."""
+    def sort(self, start: int, stop: int, span: tuple[int, int] = (0, 1 << 62)) -> np.ndarray:
+        """Returns the sorted keys of the runs that start in a chunk, uint64 (rows, words).
+
+        Args:
+            start: Start of the chunk.
+            stop: Its end.
+            span: Only runs whose first character has such a code.
+        """
         ids = _loaded(self.ids, np.int32)[start : stop + self.packing.order - 1]
         # Copies where the system maps a file, so that kernels see one type of array.
         ids = np.require(ids, np.int32, ["C", "W"])
         common = np.require(_loaded(self.common, np.uint64), np.uint64, ["C", "W"])
-        keys = pack(ids, self.codes, stop - start, self.packing, common)
+        keys = pack(ids, self.codes, stop - start, self.packing, common, span)
         return sort_keys(keys, self.packing)
 
     def write(self, task: tuple[int, int, Path]) -> Run:

@@ -139,13 +139,14 @@ def count_ngrams(
     keep: np.ndarray | None = None,
     memory: int | str = "2GB",
     workers: int = 1,
+    threads: int = 1,
     folder: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> NgramCounts:
     """Counts all character n-grams of orders 1 to `order`, exactly.
 
     An n-gram never crosses a sentence end, whitespace, or a character that is not kept. The
-    result does not depend on `memory` or `workers`. Cost: one sort of the text's positions.
+    result does not depend on `memory`, `workers` or `threads`. Cost: one sort of the positions.
 
     Args:
         source: An encoded text, a corpus, a path, or several paths.
@@ -155,6 +156,7 @@ def count_ngrams(
         memory: Bytes that counting may take beside the encoded text, as a number or as text like
             `"500MB"`. Beyond it chunks go to disk, and so does a result above a quarter of it.
         workers: Processes; each takes its part of `memory`.
+        threads: Threads that share the sorting of a text that fits `memory`.
         folder: Where temporary files go; default the system's. All are removed in any case.
         progress: Called as `progress(done, size)`, with an arbitrary unit.
 
@@ -174,7 +176,7 @@ def count_ngrams(
         >>> counts.top(2, 2)
         [('天气', 2), ('好天', 2)]
     """
-    for name, value in (("min_count", min_count), ("workers", workers)):
+    for name, value in (("min_count", min_count), ("workers", workers), ("threads", threads)):
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value!r}.")
     if not 1 <= order <= MAX_ORDER:
@@ -187,7 +189,7 @@ def count_ngrams(
     codes = _codes(len(text.alphabet), keep)
     packing = Packing.of(len(text.alphabet), order)
     with tempfile.TemporaryDirectory(prefix="taolu-count-", dir=place) as scratch:
-        job = NgramJob(text.ids, codes, min_count, room, workers, Path(scratch), progress)
+        job = NgramJob(text.ids, codes, min_count, room, workers, threads, Path(scratch), progress)
         total, tables = job.all_orders(packing)
     keys, counts = zip(*tables, strict=True)
     return NgramCounts(text.alphabet, order, total, min_count, packing, keys, counts)

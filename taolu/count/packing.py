@@ -68,7 +68,12 @@ class Packing:
 
 
 def pack(
-    ids: np.ndarray, codes: np.ndarray, stop: int, packing: Packing, common: np.ndarray
+    ids: np.ndarray,
+    codes: np.ndarray,
+    stop: int,
+    packing: Packing,
+    common: np.ndarray,
+    span: tuple[int, int] = (0, 1 << 62),
 ) -> np.ndarray:
     """Returns the run of up to `order` characters that starts at each kept position.
 
@@ -80,12 +85,14 @@ def pack(
         common: Packed runs of `width` characters, uint64 (rows,). If there are any, only runs
             longer than that are returned, cut to the characters whose every run of `width` is
             among them. No run that occurs as often as all of `common` is lost by that.
+        span: Only runs whose first character has a code from the first to before the second.
 
     Returns:
         Keys in the order of the text, uint64 (rows, words).
     """
     keys = np.empty((min(stop, ids.size), packing.words), dtype=np.uint64)
-    shape = np.array([stop, packing.bits, packing.width, packing.order], dtype=np.int64)
+    numbers = [stop, packing.bits, packing.width, packing.order, *span]
+    shape = np.array(numbers, dtype=np.int64)
     used = _pack(ids, codes, shape, packing.tails(), common_table(common), keys)
     return keys[keys.shape[0] - used :]
 
@@ -134,6 +141,7 @@ def pack_one(ids: np.ndarray, packing: Packing) -> np.ndarray:
 def _pack(ids, codes, shape, tails, table, keys):
     """Fills `keys` from its end; returns how many. Each step shifts one character in."""
     stop, bits, width, order = shape[0], shape[1], shape[2], shape[3]
+    low, high = np.uint64(shape[4]), np.uint64(shape[5])
     words = keys.shape[1]
     step, top = np.uint64(bits), np.uint64(bits * (width - 1))
     mask = (np.uint64(1) << step) - np.uint64(1)
@@ -157,7 +165,7 @@ def _pack(ids, codes, shape, tails, table, keys):
             length = min(together + width - 1, order)
             if length <= width:
                 continue
-        if t < stop:
+        if t < stop and low <= code < high:
             free -= 1
             keys[free, 0] = head & tails[length, 0]
             for word in range(1, words):

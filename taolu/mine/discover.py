@@ -82,7 +82,13 @@ def discover(
     if min_count is None:
         min_count = default_min_count(text.characters)
     counts = count_ngrams(
-        text, order, min_count=min_count, keep=text.words_only, memory=memory, workers=workers
+        text,
+        order,
+        min_count=min_count,
+        keep=text.words_only,
+        memory=memory,
+        workers=workers,
+        threads=threads,
     )
     glue = cohesive_ngrams(text, counts, cohesion)
     words, uses = join(text, glue, min_count, threads=threads)

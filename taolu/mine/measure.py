@@ -19,7 +19,7 @@ from taolu._kernel import kernel
 from taolu.chain.trie import Edges, Trie, build_trie, neighbour_keys, node_counts, word_edges
 from taolu.text.encode import EncodedText
 
-KEYS_AT_ONCE = 1 << 25  # bounds the memory of neighbours, 8 bytes each
+KEYS_AT_ONCE = 1 << 24  # occurrences whose neighbours are held at once, 16 bytes each
 
 
 @dataclass(frozen=True)

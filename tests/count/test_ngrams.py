@@ -234,6 +234,15 @@ def test_workers_change_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("order", "min_count"), [(1, 1), (4, 1), (4, 3), (8, 1), (8, 3)])
+@pytest.mark.parametrize("size", [0, 1, 700, 20_000])
+def test_threads_change_nothing(size, order, min_count):
+    text = random_text(4, size, 600)
+    alone = count_ngrams(text, order, min_count=min_count)
+    for threads in (2, 5):
+        assert same(alone, count_ngrams(text, order, min_count=min_count, threads=threads))
+
+
 @pytest.mark.parametrize("error", [RuntimeError("stop"), KeyboardInterrupt()])
 def test_scratch_is_removed_when_counting_is_interrupted(tmp_path, error):
     seen = []
