@@ -175,8 +175,7 @@ class Segmenter:
 
     def _starts(self, text: str, codes: np.ndarray, path: np.ndarray | None = None) -> np.ndarray:
         """True where a word starts, bool (characters,); fills `path` if it can."""
-        # The table is faster than Unicode's own check, and nearly always enough.
-        if not _UNSAFE[codes].any() or is_normalized("NFC", text):
+        if _is_nfc(text, codes):
             return self._starts_of(codes, np.empty(codes.size, np.int32) if path is None else path)
         # Look words up in NFC, but cut the text as it came: a cut inside a cluster is dropped.
         normal, origins = _normal_form(text)
@@ -227,6 +226,19 @@ def _whitespace() -> np.ndarray:
 
 _SPACES = _whitespace()
 _UNSAFE = sentence_kinds() == UNSAFE
+
+
+def _is_nfc(text: str, codes: np.ndarray) -> bool:
+    """Whether a text is in NFC; only lines with a doubtful character are really looked at."""
+    doubtful = np.flatnonzero(_UNSAFE[codes])
+    if not doubtful.size:
+        return True
+    ends = np.append(np.flatnonzero(codes == 0x0A), codes.size)
+    for line in np.unique(np.searchsorted(ends, doubtful)).tolist():
+        start = int(ends[line - 1]) + 1 if line else 0
+        if not is_normalized("NFC", text[start : int(ends[line])]):
+            return False
+    return True
 
 
 def _normal_form(text: str) -> tuple[np.ndarray, np.ndarray]:
