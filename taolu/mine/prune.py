@@ -3,11 +3,11 @@
 Were a word dropped, the cheapest path through the other words would describe its uses. The text
 then costs exactly
 
-    T' log T' - T log T + f(c) - sum over parts p of f(c_p + c) - f(c_p),   f(x) = x log2 x
+    T' log T' - T log T + f(c) - sum over parts p of (f(c_p + c) - f(c_p)),   f(x) = x log2 x
 
 more, c the uses of the word and T' = T + (parts - 1) c. A word that saves less than its place in
-the codebook costs is dropped, longest first, and its parts take over its uses before shorter words
-are judged.
+the codebook costs, or less than its margin, is dropped, longest first, and its parts take over its
+uses before shorter words are judged.
 """
 
 from dataclasses import dataclass
