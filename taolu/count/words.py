@@ -15,10 +15,8 @@ from functools import partial
 from itertools import chain, islice, pairwise
 from pathlib import Path
 
-import numpy as np
-
 from taolu.count.parallel import parallel_map
-from taolu.text.corpus import BLOCK_BYTES, COMPRESSED_SUFFIXES, Corpus, Source
+from taolu.text.corpus import COMPRESSED_SUFFIXES, LINES_BYTES, Corpus, Source
 
 Tokenizer = Callable[[str], Iterable[str]]
 
@@ -122,10 +120,11 @@ def _tally(tokenizer: Tokenizer, lines: Iterable[str]) -> Counter[str]:
 
 
 def _ranked(counts: dict[str, int], min_count: int) -> dict[str, int]:
-    words = sorted(counts if min_count == 1 else [w for w, c in counts.items() if c >= min_count])
-    values = np.fromiter(map(counts.__getitem__, words), np.int64, len(words))
-    order = np.argsort(-values, kind="stable")
-    return dict(zip(map(words.__getitem__, order.tolist()), values[order].tolist(), strict=True))
+    kept = counts if min_count == 1 else {w: c for w, c in counts.items() if c >= min_count}
+    words = sorted(kept)
+    # Sorting twice keeps equal counts in the order of their words.
+    words.sort(key=kept.__getitem__, reverse=True)
+    return {word: kept[word] for word in words}
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ class _Shard:
             file.seek(self.start)
             left, rest = self.stop - self.start, b""
             while left:
-                chunk = file.read(min(BLOCK_BYTES, left))
+                chunk = file.read(min(LINES_BYTES, left))
                 # A file cut short while it is read ends here.
                 left = left - len(chunk) if chunk else 0
                 data = rest + chunk
@@ -173,8 +172,10 @@ def _count_shared(text: Corpus | Iterator[str], tokenizer: Tokenizer, workers: i
     return merged
 
 
-def _tally_share(tokenizer: Tokenizer, share: "Corpus | _Shard | list[str]") -> Counter[str]:
-    return _tally(tokenizer, share if isinstance(share, list) else share.lines())
+def _tally_share(tokenizer: Tokenizer, share: "Corpus | _Shard | list[str]") -> dict[str, int]:
+    counts = _tally(tokenizer, share if isinstance(share, list) else share.lines())
+    # Words in order: sorting all of them at the end then only merges the workers' runs.
+    return {word: counts[word] for word in sorted(counts)}
 
 
 def _shares(corpus: Corpus, workers: int) -> list["Corpus | _Shard"]:

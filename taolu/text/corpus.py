@@ -19,12 +19,12 @@ from typing import BinaryIO
 
 from taolu.errors import CorpusError
 from taolu.text.decompress import COMPRESSED_SUFFIXES, decompressed
-from taolu.text.normalize import split_sentences
 from taolu.text.spool import spool, stream_name
 
 TEXT_SUFFIXES = (".txt", ".text", ".md", ".utf8")
 BLOCK_BYTES = 1 << 22
 STREAM_BYTES = 1 << 18
+LINES_BYTES = 1 << 18  # the strings of a larger block would not stay in the cache
 MAX_LINE_BYTES = 32 << 20
 STANDARD_INPUT = "-"
 
@@ -177,12 +177,15 @@ class Corpus:
 
     def lines(self) -> Iterator[str]:
         """Yields every line without its line feed."""
-        for block in self.blocks():
+        for block in self.blocks(LINES_BYTES):
             text = block.decode()
             yield from text.removesuffix("\n").split("\n")
 
     def sentences(self) -> Iterator[str]:
         """Yields every sentence that holds a character, stripped of outer whitespace."""
+        # Imported here: workers that count words open corpora too, and need no NumPy.
+        from taolu.text.normalize import split_sentences
+
         for line in self.lines():
             yield from split_sentences(line)
 
