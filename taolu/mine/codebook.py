@@ -251,9 +251,16 @@ def _words_from(rows: list[list[str]], path: Path) -> Words:
     def column(at: int, dtype) -> np.ndarray:
         return np.array([_number(row[at], dtype, path, n) for n, row in enumerate(rows, 2)], dtype)
 
+    count = column(1, np.int64)
+    for n, (row, uses) in enumerate(zip(rows, count.tolist(), strict=True), 2):
+        if uses < 1 or not row[0] or row[0].split() != [row[0]]:
+            raise CodebookError(
+                f"{path}, line {n}: needs a word without whitespace and a count of at least 1. "
+                f"Received: {row[0]!r}, {uses}."
+            )
     return Words(
         word=tuple(row[0] for row in rows),
-        count=column(1, np.int64),
+        count=count,
         cohesion=column(2, np.float64),
         left_entropy=column(3, np.float64),
         right_entropy=column(4, np.float64),

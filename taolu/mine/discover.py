@@ -57,7 +57,7 @@ def discover(
         memory: Bound on the memory of counting, such as "2GB".
         workers: Worker processes for counting.
         threads: Threads for all other passes over the text.
-        progress: Called as `progress(done, size)`.
+        progress: Called as `progress(done, size)` while the text is read and counted.
 
     Raises:
         CorpusError: The text cannot be read.
@@ -78,7 +78,7 @@ def discover(
             "`cohesion` must give one threshold for each order, for 2 to 8 orders. "
             f"Received: {tuple(cohesion)}."
         )
-    text = source if isinstance(source, EncodedText) else encode(Corpus.of(source), progress)
+    text, counted = _read(source, progress)
     if min_count is None:
         min_count = default_min_count(text.characters)
     counts = count_ngrams(
@@ -89,11 +89,21 @@ def discover(
         memory=memory,
         workers=workers,
         threads=threads,
+        progress=counted,
     )
     glue = cohesive_ngrams(text, counts, cohesion)
     words, uses = join(text, glue, min_count, threads=threads)
     measures = measure_words(text, words, threads=threads) if measure else _unmeasured(len(words))
     return _ranked(words, uses, measures, frozenset(known))
+
+
+def _read(source, progress: Progress | None) -> tuple[EncodedText, Progress | None]:
+    """Returns the text, and what is left of the progress: reading counts as half of the work."""
+    if isinstance(source, EncodedText) or progress is None:
+        text = source if isinstance(source, EncodedText) else encode(Corpus.of(source))
+        return text, progress
+    text = encode(Corpus.of(source), lambda done, size: progress(done, 2 * size))
+    return text, lambda done, size: progress(size + done, 2 * size)
 
 
 def default_min_count(characters: int) -> int:

@@ -10,6 +10,7 @@ only if its total falls.
 
 import os
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from taolu.mine.lexicon import (
 )
 from taolu.mine.measure import measure_words
 from taolu.text.corpus import Corpus, Source
-from taolu.text.encode import END, GAP, EncodedText, encode
+from taolu.text.encode import END, GAP, EncodedText, Progress, encode
 from taolu.text.normalize import OTHER, WORD
 from taolu.text.spool import stream_name
 
@@ -37,8 +38,9 @@ PASSAGE_CHARACTERS = 240
 MARGIN = 2.0
 
 # Passes over the text a step usually takes, for the time left.
+COUNTING_PASSES = 8  # counting all n-grams takes about as long
 WORDS_PASSES = 14
-LEXICON_PASSES = 70
+LEXICON_PASSES = 20
 
 # Told what is being done and how far: stage, done, size (0 where it is not known).
 Report = Callable[[str, int, int], None]
@@ -93,11 +95,18 @@ def learn(
     text = encode(corpus, lambda done, size: tell("read", done, size))
     _check(text, corpus)
     ledger = Ledger().add(character_step(text))
-    tell("words", 0, WORDS_PASSES)
+    usual = COUNTING_PASSES + WORDS_PASSES
+    tell("words", 0, usual)
     found = discover(
-        text, min_count=min_count, measure=False, memory=memory, workers=workers, threads=threads
+        text,
+        min_count=min_count,
+        measure=False,
+        memory=memory,
+        workers=workers,
+        threads=threads,
+        progress=lambda done, size: tell("words", COUNTING_PASSES * done // max(1, size), usual),
     )
-    tick = _passes(tell, "words", WORDS_PASSES)
+    tick = _passes(tell, "words", usual, COUNTING_PASSES)
     words = fit_lexicon(text, found.word, found.count, threads=threads, tick=tick)
     steps = [("words", words)]
     ledger = ledger.add(words.step("words", text))
@@ -116,8 +125,9 @@ def learn(
     kept = [found for name, found in steps if name in taken]
     best = kept[-1] if kept else fit_lexicon(text, (), threads=threads)
     tell("measure", 0, 0)
+    measured = partial(tell, "measure")
     book = Codebook(
-        word_table(text, best, known, threads=threads),
+        word_table(text, best, known, threads=threads, progress=measured),
         dict(zip(text.alphabet.characters, text.counts.tolist(), strict=True)),
         text.sentences,
         ledger,
@@ -142,7 +152,12 @@ def sample() -> Corpus:
 
 
 def word_table(
-    text: EncodedText, lexicon: Lexicon, known: Collection[str] = (), *, threads: int = 1
+    text: EncodedText,
+    lexicon: Lexicon,
+    known: Collection[str] = (),
+    *,
+    threads: int = 1,
+    progress: Progress | None = None,
 ) -> Words:
     """Returns the units of a lexicon with their statistics: new words first, then by bits saved.
 
@@ -151,11 +166,12 @@ def word_table(
         lexicon: The lexicon.
         known: Words of the user's dictionary.
         threads: Threads that share the text.
+        progress: Called as `progress(done, size)`, in passes over the text.
     """
     used = np.flatnonzero(lexicon.character_counts)
     characters = [text.alphabet.characters[i] for i in used]
     names = [*lexicon.words, *characters]
-    measures = measure_words(text, names, threads=threads)
+    measures = measure_words(text, names, threads=threads, progress=progress)
     saved = np.append(saved_bits(lexicon, text), np.zeros(len(characters)))
     count = np.append(lexicon.counts, lexicon.character_counts[used])
     marked = frozenset(known)
@@ -174,9 +190,8 @@ def word_table(
     return table.select(np.lexsort((np.array(names, dtype=str), -count, -saved, flags, single)))
 
 
-def _passes(tell: Report, stage: str, usual: int) -> Callable[[], None]:
+def _passes(tell: Report, stage: str, usual: int, done: int = 0) -> Callable[[], None]:
     """Returns a function to call after each pass over the text."""
-    done = 0
 
     def tick() -> None:
         nonlocal done

@@ -17,7 +17,7 @@ import numpy as np
 
 from taolu._kernel import kernel
 from taolu.chain.trie import Edges, Trie, build_trie, neighbour_keys, node_counts, word_edges
-from taolu.text.encode import EncodedText
+from taolu.text.encode import EncodedText, Progress
 
 KEYS_AT_ONCE = 1 << 24  # occurrences whose neighbours are held at once, 16 bytes each
 
@@ -40,7 +40,12 @@ class Measures:
 
 
 def measure_words(
-    text: EncodedText, words: Iterable[str], *, entropy: bool = True, threads: int = 1
+    text: EncodedText,
+    words: Iterable[str],
+    *,
+    entropy: bool = True,
+    threads: int = 1,
+    progress: Progress | None = None,
 ) -> Measures:
     """Returns count, cohesion and branching entropies of strings of a text.
 
@@ -53,6 +58,7 @@ def measure_words(
         words: Strings over its alphabet, without punctuation inside.
         entropy: Measure branching entropies; without, they are nan.
         threads: Threads that share the text.
+        progress: Called as `progress(done, size)`, in passes over the text.
 
     References:
         Su Jianlin, 基于切分的新词发现, 2017 (cohesion).
@@ -79,7 +85,7 @@ def measure_words(
     if not entropy:
         nothing = np.full(len(words), math.nan)
         return Measures(count, cohesion[rows], nothing, nothing.copy())
-    left, right = _entropies(text, words, count, threads)
+    left, right = _entropies(text, words, count, threads, progress)
     return Measures(count, cohesion[rows], left, right)
 
 
@@ -104,14 +110,21 @@ def cohesions(counts: np.ndarray, total: float, edges: Edges) -> np.ndarray:
 
 
 def _entropies(
-    text: EncodedText, words: list[str], count: np.ndarray, threads: int
+    text: EncodedText,
+    words: list[str],
+    count: np.ndarray,
+    threads: int,
+    progress: Progress | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Entropy in bits of the character before and after each word, float64 (words,) each."""
     trie, _, _ = trie_of(words, text)
     entropies = np.zeros((2, trie.size))
     # The words are taken in shares of so many occurrences.
     shares = np.cumsum(count) // KEYS_AT_ONCE
-    for share in np.unique(shares):
+    names = np.unique(shares)
+    for done, share in enumerate(names, start=1):
+        if progress:
+            progress(done, len(names) + 1)
         wanted = np.zeros(trie.size, dtype=np.bool_)
         wanted[trie.nodes[shares == share]] = True
         sides = neighbour_keys(text.ids, text.alphabet.classes, trie, wanted, threads=threads)

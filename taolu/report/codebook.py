@@ -8,7 +8,6 @@ the file, and its content policy forbids the browser to fetch anything.
 import json
 import math
 import os
-import tempfile
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from plotly.offline import get_plotlyjs
 
 from taolu.errors import CodebookError
+from taolu.text.files import replacing
 
 if TYPE_CHECKING:
     from taolu.mine.codebook import Codebook
@@ -44,12 +44,10 @@ def write_report(book: "Codebook", path: str | os.PathLike[str]) -> None:
         >>> write_report(Codebook.load("water.taolu"), "water.html")    # doctest: +SKIP
     """
     path = Path(path)
-    page = _fill(_describe(book)).encode("utf-8", "replace")
+    page = _fill(_describe(book)).encode("utf-8", "replace").decode()
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
-            draft = Path(scratch) / "page"
-            draft.write_bytes(page)
-            draft.replace(path)
+        with replacing(path) as file:
+            file.write(page)
     except OSError as error:
         raise CodebookError(f"{path}: cannot be written ({error.strerror}).") from error
 

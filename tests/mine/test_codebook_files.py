@@ -92,7 +92,7 @@ no_whitespace = st.characters(exclude_categories=["Cs"]).filter(lambda c: not c.
 @given(
     st.lists(st.text(no_whitespace, min_size=1), unique=True, max_size=8),
     st.floats(),
-    st.integers(0, 2**63 - 1),
+    st.integers(1, 2**63 - 1),
 )
 def test_any_words_and_numbers_come_back(tmp_path_factory, names, number, count):
     old = words(*names)
@@ -163,6 +163,9 @@ def test_a_missing_folder_says_how_to_make_one(tmp_path):
         ("words.tsv", 1, b"count", b"counts", "the columns must be word, count"),
         ("words.tsv", 3, "𠮷\t2".encode(), "𠮷\tx".encode(), "'x' is not a number"),
         ("words.tsv", 3, "𠮷\t2".encode(), "𠮷\t2.5".encode(), "'2.5' is not a number"),
+        ("words.tsv", 3, "𠮷\t2".encode(), "𠮷\t0".encode(), "at least 1. Received: '𠮷', 0"),
+        ("words.tsv", 3, "𠮷\t2".encode(), b"\t2", "at least 1. Received: '', 2"),
+        ("words.tsv", 3, "𠮷\t2".encode(), "𠮷 𠮷\t2".encode(), "a word without whitespace"),
         ("words.tsv", 3, "𠮷\t2".encode(), "𠮷".encode(), "needs 7 columns. Received: 6"),
         ("words.tsv", 4, b"\tyes\n", b"\tyes\tyes\n", "needs 7 columns. Received: 8"),
         ("words.tsv", 4, "自来水\t1".encode(), b"\n", "columns"),

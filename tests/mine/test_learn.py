@@ -169,6 +169,10 @@ def test_progress_is_told_stage_by_stage():
     stages = list(dict.fromkeys(stage for stage, _, _ in told))
     assert stages == ["read", "words", "lexicon", "measure"]
     assert all(0 <= done <= size or size == 0 for _, done, size in told)
+    for stage in stages:
+        steps = [done for name, done, _ in told if name == stage]
+        assert steps == sorted(steps)
+        assert steps[-1] > 0, stage
 
 
 def test_the_sample_is_the_guide():

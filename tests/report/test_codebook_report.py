@@ -128,14 +128,12 @@ def test_new_page_replaces_the_old_and_is_readable_like_any_file(tmp_path):
 
 
 def test_full_disk_leaves_the_old_page_whole(tmp_path, monkeypatch):
-    def full(path, content):
-        with path.open("wb") as file:
-            file.write(content[:100])
+    def full(path, target):
         raise OSError(28, "No space left on device")
 
     page = tmp_path / "report.html"
     page.write_text("old", encoding="utf-8")
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(CodebookError, match=r"report\.html: cannot be written \(No space left"):
         write_report(make_book(), page)
     assert page.read_text(encoding="utf-8") == "old"
