@@ -1,17 +1,21 @@
-"""Backend-agnostic differentiation and train steps for Keras 3.
+"""Gradients and one train step for JAX, torch and TensorFlow: the one file that names a backend.
 
-Four public names: `grad`, `value_and_grad`, `override`, `StepModel`.
-User code is imperative Keras (read/assign Variables, call layers, call
-optimizer.apply).  On JAX everything is lifted to a pure function through
-nested StatelessScopes; on torch/TF it stays live.
+Keras code reads and writes Variables; JAX differentiates pure functions. The bridge is a
+`keras.StatelessScope` that looks up what it does not know in the scope around it and remembers
+what was written inside. So `f` becomes the pure function `values -> (value, writes)`, which JAX
+may differentiate any number of times, and the writes (seeds, batch statistics, metrics) are made
+afterwards. On torch and TensorFlow the Variables stay live and the engine's own tape is used.
+
+A Variable is state: no gradient flows through a write, on any backend.
+
+Runs on JAX unless the environment variable `KERAS_BACKEND` or a Keras that is already imported
+says otherwise.
 """
 
-from __future__ import annotations
 import contextlib
 import importlib.util
 import os
 import sys
-import threading
 
 if "keras" not in sys.modules and importlib.util.find_spec("jax"):
     # Keras writes TensorFlow into its own configuration file at its first import.
@@ -20,196 +24,588 @@ if "keras" not in sys.modules and importlib.util.find_spec("jax"):
 import keras
 from keras import ops, tree
 
+from taolu.nn.optimizer_group import OptimizerGroup
+
+__all__ = [
+    "OptimizerGroup",
+    "StepModel",
+    "grad",
+    "override",
+    "value_and_grad",
+    "without_gradients",
+]
+
 BACKEND = keras.backend.backend()
 
 
-_state = threading.local()  # nesting of scopes and of gradients, per thread
+def value_and_grad(f, wrt, has_aux=False):
+    """The value of a scalar function, and its gradient.
+
+    Nests to any order: `f` may itself use gradients. One forward and one backward pass of `f`.
+    What `f` writes into Variables stays; what was computed before is a constant inside. Losses
+    that layers add (`add_loss`) count only where they are made: call the model and `compute_loss`
+    in the same `f`. On torch the results can be differentiated further wherever torch records,
+    which costs memory; `without_gradients` switches it off.
+
+    Args:
+        f: Function of no argument if `wrt` holds Variables, else of one argument, a nest like
+            `wrt`. Returns a float scalar, or the pair (scalar, auxiliary) if `has_aux`.
+        wrt: Float Variables, or float tensors, alone or in a nest of lists, tuples and dicts.
+            Variables may be frozen (`trainable=False`).
+        has_aux: Whether `f` also returns something to hand through, a nest of tensors.
+
+    Returns:
+        The pair (value, gradient), or ((value, auxiliary), gradient) if `has_aux`. The gradient
+        is a nest like `wrt`, zero where `f` does not depend on it.
+
+    Raises:
+        TypeError: `f` returns no scalar, or `wrt` holds other things than Variables or tensors.
+        ValueError: `wrt` is empty or not float, or the scalar is an array or an integer.
+
+    Example:
+        >>> w = keras.Variable([1.0, 2.0])
+        >>> value, gradient = value_and_grad(lambda: ops.sum(w**3), w)
+        >>> float(value), ops.convert_to_numpy(gradient).tolist()
+        (9.0, [3.0, 12.0])
+    """
+    leaves = tree.flatten(wrt)
+    variables = _check_wrt(leaves)
+    # A tied Variable may be listed twice; it is differentiated once.
+    unique = list({id(v): v for v in variables}.values())
+
+    def run(tensors):
+        result = f() if variables else f(tree.pack_sequence_as(wrt, list(tensors)))
+        return _scalar_and_aux(result, has_aux)
+
+    tensors = _values(unique) if variables else [ops.convert_to_tensor(x) for x in leaves]
+    differentiate = {"jax": _jax, "torch": _torch, "tensorflow": _tensorflow}[BACKEND]
+    value, aux, gradients = differentiate(run, unique, tensors)
+    if variables:
+        of = {id(v): gradient for v, gradient in zip(unique, gradients, strict=True)}
+        gradients = [of[id(v)] for v in variables]
+    return ((value, aux) if has_aux else value), tree.pack_sequence_as(wrt, list(gradients))
 
 
-# ---------------------------------------------------------------- scopes
-class _Scope(keras.StatelessScope):
-    """StatelessScope that inherits its parent's values and logs its writes."""
+def grad(f, wrt, has_aux=False):
+    """The gradient of a scalar function; `value_and_grad` without the value.
 
-    def __init__(self, mapping=()):
-        super().__init__(mapping, collect_losses=True)  # add_loss() works inside
-        parent = _current()
-        self.writes = {}
-        if parent is not None:
-            self.state_mapping = {**parent.state_mapping, **self.state_mapping}
+    Args:
+        f: As in `value_and_grad`.
+        wrt: As in `value_and_grad`.
+        has_aux: Whether `f` also returns something to hand through.
 
-    def __enter__(self):
-        _state.scopes = getattr(_state, "scopes", []) + [self]
-        return super().__enter__()
+    Returns:
+        The gradient, a nest like `wrt`, or the pair (gradient, auxiliary) if `has_aux`.
 
-    def __exit__(self, *exc):
-        _state.scopes = _state.scopes[:-1]
-        return super().__exit__(*exc)
+    Raises:
+        TypeError: As in `value_and_grad`.
+        ValueError: As in `value_and_grad`.
 
-    def add_update(self, update):
-        variable, value = update
-        self.writes[id(variable)] = (variable, value)
-        super().add_update(update)
-
-
-def _current():
-    return _state.scopes[-1] if getattr(_state, "scopes", None) else None
+    Example:
+        >>> import numpy as np
+        >>> cube = lambda x: ops.sum(x**3)
+        >>> second = grad(lambda x: ops.sum(grad(cube, x)), np.array([1.0, 2.0], "float32"))
+        >>> ops.convert_to_numpy(second).tolist()
+        [6.0, 12.0]
+    """
+    value, gradient = value_and_grad(f, wrt, has_aux)
+    return (gradient, value[1]) if has_aux else gradient
 
 
 @contextlib.contextmanager
 def override(values):
-    """Run the body with (variable, tensor) pairs replaced; writes to *other* variables
-    (seeds, batch statistics, metrics) survive, the replaced ones are restored."""
-    scope = _Scope(list(values))
-    with scope:
-        yield
-    replaced = {id(v) for v, _ in values}
-    for key, (variable, value) in scope.writes.items():
-        if key not in replaced:
-            variable.assign(value)
+    """A block in which some Variables have other values.
 
+    Nothing has to be restored, so an exception, a `jit` or another thread cannot leave a trace:
+    the Variables themselves never change. Gradients flow into the values. What the block writes
+    into other Variables stays (after an exception it does not); what it writes into the
+    replaced ones ends with the block. So an override of the batch statistics or the seeds with
+    their present values is a pass that leaves them as they are.
 
-# ---------------------------------------------------------------- gradients
-def _tensor_vag(f, tensors):
-    """f(list of tensors) -> (scalar, aux).  Returns (scalar, aux), grads."""
-    if BACKEND == "jax":
-        import jax
+    Build layers before, and let no optimizer step inside. Losses of `add_loss` made inside count
+    inside: call the model and `compute_loss` in the same block.
 
-        return jax.value_and_grad(f, has_aux=True)(tensors)
-    if BACKEND == "torch":
-        import torch
+    Args:
+        values: Pairs (Variable, tensor of its shape). The tensor is cast to the Variable's dtype.
 
-        level = getattr(_state, "order", 0)
-        tensors = [t if t.requires_grad else t.detach().requires_grad_() for t in tensors]
-        _state.order = level + 1
-        try:
-            # fused attention kernels have no second derivative
-            from torch.nn.attention import SDPBackend, sdpa_kernel
+    Raises:
+        TypeError: The first of a pair is no Variable.
+        ValueError: A tensor does not have the shape of its Variable.
 
-            math = sdpa_kernel(SDPBackend.MATH) if level else contextlib.nullcontext()
-            with torch.enable_grad(), math:
-                loss, aux = f(tensors)
-        finally:
-            _state.order = level
-        grads = torch.autograd.grad(loss, tensors, create_graph=level > 0, allow_unused=True)
-        if level == 0:
-            loss = loss.detach()
-        return (loss, aux), [
-            torch.zeros_like(t) if g is None else g for g, t in zip(grads, tensors)
-        ]
-    import tensorflow as tf
-
-    with tf.GradientTape() as tape:
-        for t in tensors:
-            tape.watch(t)
-        loss, aux = f(tensors)
-    grads = tape.gradient(loss, tensors, unconnected_gradients="zero")
-    return (loss, aux), [tf.convert_to_tensor(g) for g in grads]
-
-
-def value_and_grad(f, wrt, has_aux=False):
-    """Value and gradient of the scalar `f`.
-
-    `wrt` a list of Variables: f takes no argument, differentiates with respect to
-    the current values of these variables.
-    `wrt` a (nest of) tensors: f takes that nest as its single argument.
-    State written inside f is kept.  Nests to any order on every backend.
+    Example:
+        >>> w = keras.Variable(2.0)
+        >>> with override([(w, w + 1)]):
+        ...     print(ops.convert_to_numpy(w * w))
+        9.0
+        >>> print(ops.convert_to_numpy(w))
+        2.0
     """
-    flat = tree.flatten(wrt)
-    if flat and all(isinstance(v, keras.Variable) for v in flat):
-        return _variables_vag(f, wrt, flat, has_aux)
-
-    def run(tensors):
-        out = f(tree.pack_sequence_as(wrt, list(tensors)))
-        return out if has_aux else (out, None)
-
-    if BACKEND == "jax":
-        (value, aux), grads = _stateful_vag(run, [ops.convert_to_tensor(t) for t in flat], ())
-    else:
-        (value, aux), grads = _tensor_vag(run, [ops.convert_to_tensor(t) for t in flat])
-    grads = tree.pack_sequence_as(wrt, list(grads))
-    return ((value, aux) if has_aux else value), grads
+    values = [(variable, ops.convert_to_tensor(value)) for variable, value in values]
+    for variable, value in values:
+        if not isinstance(variable, keras.Variable):
+            raise TypeError(f"`values` must pair Variables with tensors. Received: {variable!r}.")
+        if tuple(value.shape) != tuple(variable.shape):
+            raise ValueError(
+                f"`values` must give `{variable.path}` a tensor of its shape "
+                f"{tuple(variable.shape)}. Received: shape {tuple(value.shape)}."
+            )
+    with _Scope(values, share_losses=True) as scope:
+        yield
+    scope.make_writes(but={id(variable) for variable, _ in values})
 
 
-def grad(f, wrt, has_aux=False):
-    value, grads = value_and_grad(f, wrt, has_aux)
-    return (grads, value[1]) if has_aux else grads
+def without_gradients():
+    """A block whose results are constants, so that a loop on torch keeps no graph of its past.
+
+    Where a train step, `predict` and `evaluate` do it for you, loops of your own (sampling,
+    decoding) need it: torch records every operation unless told not to. On JAX and TensorFlow
+    nothing is recorded anyway. `grad` and `value_and_grad` work inside as ever.
+
+    Example:
+        >>> w = keras.Variable(2.0)
+        >>> with without_gradients():
+        ...     slope = grad(lambda: w**3, w)
+        >>> float(slope)
+        12.0
+    """
+    if BACKEND != "torch":
+        return contextlib.nullcontext()
+    import torch
+
+    return torch.no_grad()
 
 
-def _variables_vag(f, wrt, variables, has_aux):
-    def run(_):
-        out = f()
-        return out if has_aux else (out, None)
-
-    if BACKEND == "jax":
-        (value, aux), grads = _stateful_vag(run, [v.value for v in variables], variables)
-    else:
-        # live parameters, no copies; under `override` .value is the replaced tensor
-        (value, aux), grads = _tensor_vag(run, [v.value for v in variables])
-    grads = tree.pack_sequence_as(wrt, list(grads))
-    return ((value, aux) if has_aux else value), grads
-
-
-def _stateful_vag(run, tensors, variables):
-    """JAX: thread every write made inside `run` through the aux output."""
-    written = []
-
-    def pure(values):
-        scope = _Scope(list(zip(variables, values)))
-        with scope:
-            value, aux = run(values)
-        written[:] = [v for v, _ in scope.writes.values()]
-        return value, (aux, [x for _, x in scope.writes.values()])
-
-    (value, (aux, new)), grads = _tensor_vag(pure, tensors)
-    for variable, x in zip(written, new):
-        variable.assign(x)
-    return (value, aux), grads
-
-
-# ---------------------------------------------------------------- train steps
 class StepModel(keras.Model):
-    """Write `step(self, data) -> logs` once; fit() works on every backend."""
+    """A model whose train step is written once, for every backend.
+
+    Subclasses write `step(data) -> logs`, in plain Keras; `fit`, `train_on_batch`, callbacks and
+    checkpoints then work as they always do. A step differentiates, lets an optimizer apply the
+    gradients, and records its loss:
+
+        def step(self, data):
+            x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+
+            def objective():
+                prediction = self(x, training=True)
+                return self.compute_loss(x, y, prediction, weight), prediction
+
+            variables = self.trainable_variables
+            (loss, prediction), gradients = self.value_and_grad(objective, variables, True)
+            self.update(gradients, variables)
+            return self.record(loss, x, y, prediction, weight)
+
+    `self.value_and_grad` and `self.update` also scale the loss, which float16 needs; the functions
+    of the module do not know the optimizer. `evaluate` calls `measure`. Every Variable that a step
+    writes must belong to the model, as a weight, a metric or part of the optimizer.
+
+    Args:
+        As `keras.Model`.
+
+    Example:
+        >>> class Plain(StepModel):
+        ...     def step(self, data):
+        ...         x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        ...         objective = lambda: self.compute_loss(x, y, self(x, training=True))
+        ...         loss, gradients = self.value_and_grad(objective, self.trainable_variables)
+        ...         self.update(gradients, self.trainable_variables)
+        ...         return self.record(loss, x)
+        >>> inputs = keras.Input((1,))
+        >>> model = Plain(inputs, keras.layers.Dense(1, kernel_initializer="zeros")(inputs))
+        >>> model.compile(keras.optimizers.SGD(0.25), "mse")
+        >>> import numpy as np
+        >>> x = np.ones((2, 1), "float32")
+        >>> [float(model.train_on_batch(x, 4 * x)) for _ in range(3)]
+        [16.0, 0.0, 0.0]
+    """
 
     def step(self, data):
-        raise NotImplementedError
+        """Trains on one batch; subclasses write it.
 
-    def train_step(self, *args):
-        if BACKEND != "jax":
-            return self.step(args[0])
-        state, data = args
-        groups = (
-            self.trainable_variables,
-            self.non_trainable_variables,
-            self.optimizer.variables,
-            self.metrics_variables,
+        Args:
+            data: What `fit` was given, one batch of it.
+
+        Returns:
+            The logs, a dict of name to scalar.
+        """
+        raise NotImplementedError(
+            f"`{type(self).__name__}` must define `step(self, data)`, which trains on one batch "
+            f"and returns a dict of logs. Received: a StepModel without it."
         )
-        mapping = [(v, x) for g, s in zip(groups, state) for v, x in zip(g, s)]
-        with _Scope(mapping) as scope:
-            logs = self.step(data)
-            state = tuple([scope.get_current_value(v) for v in g] for g in groups)
+
+    def measure(self, data):
+        """Evaluates one batch, by default with the loss and metrics given to `compile`.
+
+        Args:
+            data: What `evaluate` was given, one batch of it.
+
+        Returns:
+            The logs, a dict of name to scalar.
+        """
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        prediction = self(x, training=False)
+        loss = self.compute_loss(x, y, prediction, weight, training=False)
+        return self.record(loss, x, y, prediction, weight)
+
+    def value_and_grad(self, f, wrt, has_aux=False, optimizer=None):
+        """`value_and_grad` with the loss scaling of the optimizer, for float16.
+
+        Float16 flushes small gradients to zero. The loss is multiplied by `s` before the backward
+        pass and the gradients divided by `s` after it, `(1/s) d(s f) = df`, so value and
+        gradients have their true size on every policy; those of float16 tensors come as float32.
+
+        Args:
+            f: As in the function `value_and_grad`.
+            wrt: As in the function `value_and_grad`.
+            has_aux: As in the function `value_and_grad`.
+            optimizer: The one that knows the scale; needed if the model has an `OptimizerGroup`.
+
+        Returns:
+            As the function `value_and_grad`.
+
+        Raises:
+            ValueError: The model is not compiled, or which optimizer is meant is not clear.
+        """
+        scale = _scale(self._optimizer(optimizer))
+        if scale is None:
+            return value_and_grad(f, wrt, has_aux)
+
+        def scaled(*tensors):
+            value, aux = _scalar_and_aux(f(*tensors), has_aux)
+            return _widened(value) * scale, (value, aux)
+
+        (_, result), gradients = value_and_grad(scaled, wrt, has_aux=True)
+        gradients = tree.map_structure(lambda g: _widened(g) / scale, gradients)
+        return (result if has_aux else result[0]), gradients
+
+    def update(self, gradients, variables, optimizer=None):
+        """Lets the optimizer apply gradients of true size, as `value_and_grad` gives them.
+
+        Use it in place of `optimizer.apply`: a `LossScaleOptimizer` divides by its scale, which is
+        multiplied in here, and leaves out the step if a gradient is not finite.
+
+        Args:
+            gradients: Tensors, in a nest like `variables`.
+            variables: Variables the optimizer was built for.
+            optimizer: Which optimizer; needed if the model has an `OptimizerGroup`.
+
+        Raises:
+            ValueError: The model is not compiled, or which optimizer is meant is not clear.
+        """
+        optimizer = self._optimizer(optimizer)
+        gradients, variables = tree.flatten(gradients), tree.flatten(variables)
+        scale = _scale(optimizer)
+        if scale is not None:
+            gradients = [gradient * scale for gradient in gradients]
+        if BACKEND == "jax" and isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            _apply_scaled_on_jax(optimizer, gradients, variables)
+        else:
+            optimizer.apply(gradients, variables)
+
+    def record(self, loss, x, y=None, prediction=None, sample_weight=None):
+        """The mean loss and the compiled metrics of the epoch so far, this batch included.
+
+        Args:
+            loss: Scalar of this batch.
+            x: Inputs; tells the size of the batch, by which losses are weighted.
+            y: Targets, for the compiled metrics.
+            prediction: Outputs, for the compiled metrics. Without it those are not touched.
+            sample_weight: Weights, for the weighted metrics.
+
+        Returns:
+            The logs, a dict of name to scalar.
+        """
+        first = next(leaf for leaf in tree.flatten(x) if leaf is not None)
+        self._loss_tracker.update_state(loss, sample_weight=ops.shape(first)[0])
+        if prediction is None:
+            return self.get_metrics_result()
+        return self.compute_metrics(x, y, prediction, sample_weight)
+
+    def variables_of(self, name):
+        """The Variables that one member of an `OptimizerGroup` trains.
+
+        Args:
+            name: Name of the member; by default also that of the sub-model it trains.
+
+        Returns:
+            List of Variables.
+        """
+        part = getattr(self, name, None)
+        if not isinstance(part, keras.layers.Layer):
+            raise ValueError(
+                f"An `OptimizerGroup` needs a layer or model `self.{name}` for its member "
+                f"`{name}`, or your own `variables_of`. Received: self.{name}={part!r}."
+            )
+        return part.trainable_variables
+
+    def compile(self, optimizer="rmsprop", *args, auto_scale_loss=True, **kwargs):
+        if isinstance(optimizer, OptimizerGroup):
+            optimizer.attach(self.variables_of)
+            if auto_scale_loss and self.dtype_policy.name == "mixed_float16":
+                optimizer.scale_losses()
+            auto_scale_loss = False  # a wrapped group would hide its members
+        super().compile(optimizer, *args, auto_scale_loss=auto_scale_loss, **kwargs)
+
+    def compile_from_config(self, config):
+        # Keras leaves this to every model with a `compile` of its own.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built and self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
+    def train_step(self, *arguments):
+        if BACKEND == "jax":
+            return self._lifted(self.step, *arguments)
+        with without_gradients():  # `value_and_grad` records what it needs
+            return _logs("step", self.step(*arguments))
+
+    def test_step(self, *arguments):
+        if BACKEND == "jax":
+            return self._lifted(self.measure, *arguments)
+        return _logs("measure", self.measure(*arguments))
+
+    def _lifted(self, function, state, data):
+        """Runs a step on JAX: state in, state out."""
+        groups = [self.trainable_variables, self.non_trainable_variables, self.metrics_variables]
+        if len(state) == 4:  # training: the optimizer stands before the metrics
+            groups.insert(2, self.optimizer.variables)
+        pairs = [
+            pair for group in zip(groups, state, strict=True) for pair in zip(*group, strict=True)
+        ]
+        with _Scope(pairs) as scope:
+            logs = _logs(function.__name__, function(data))
+            state = tuple([scope.get_current_value(v) for v in group] for group in groups)
+        known = {id(variable) for variable, _ in pairs}
+        strays = [v.path for v, _ in scope.writes.values() if id(v) not in known]
+        if strays:
+            raise ValueError(
+                f"`{function.__name__}` may write only Variables of the model: make what owns "
+                f"them a layer, a metric or the optimizer of the model. Received: writes to "
+                f"{strays}."
+            )
         return logs, state
 
+    def _optimizer(self, optimizer):
+        optimizer = getattr(self, "optimizer", None) if optimizer is None else optimizer
+        if optimizer is None:
+            raise ValueError(
+                "`compile` the model with an optimizer before it takes a step. "
+                "Received: optimizer=None."
+            )
+        if isinstance(optimizer, OptimizerGroup):
+            raise ValueError(
+                "`optimizer` must be one member of the OptimizerGroup, such as "
+                f"self.optimizer[{next(iter(optimizer.members))!r}]. Received: the group."
+            )
+        return optimizer
 
-class OptimizerGroup(keras.optimizers.Optimizer):
-    """Several optimizers under one `model.optimizer`; apply the members yourself."""
 
-    def __init__(self, **members):
-        super().__init__(learning_rate=0.0)
-        self.members = members
+class _Scope(keras.StatelessScope):
+    """A StatelessScope that reads through to the scope around it and remembers its writes."""
 
-    def __getitem__(self, name):
-        return self.members[name]
+    def __init__(self, pairs=(), share_losses=False):
+        super().__init__(pairs, collect_losses=True)
+        self.share_losses = share_losses
+        self.writes = {}
 
-    @property
-    def variables(self):
-        return self._variables + [v for m in self.members.values() for v in m.variables]
+    def __enter__(self):
+        super().__enter__()
+        if getattr(self.original_scope, "collect_losses", False):
+            losses = self.original_scope.losses
+            # Losses must not leave a function that is differentiated: they would leak out of it.
+            self.losses = losses if self.share_losses else list(losses)
+        return self
 
-    def build_members(self, variables):
-        for name, member in self.members.items():
-            if not member.built:
-                member.build(variables[name])
-        self.built = True
+    def get_current_value(self, variable):
+        value = super().get_current_value(variable)
+        if value is None and self.original_scope is not None:
+            value = self.original_scope.get_current_value(variable)
+        # Never None for a live Variable: Keras hands what it gets to regularizers.
+        return variable._value if value is None else value
 
-    def finalize_variable_values(self, variables):
-        for member in self.members.values():
-            member.finalize_variable_values(member._trainable_variables)
+    def add_update(self, update):
+        variable, value = update
+        value = ops.stop_gradient(value)
+        self.writes[id(variable)] = (variable, value)
+        super().add_update((variable, value))
+
+    def make_writes(self, but=()):
+        """Repeats the writes outside, in the order of the Variables' first writes."""
+        for key, (variable, value) in self.writes.items():
+            if key not in but:
+                variable.assign(value)
+
+
+def _jax(run, variables, tensors):
+    import jax
+
+    outside = {}
+
+    def pure(values):
+        with _Scope(zip(variables, values, strict=True) if variables else ()) as scope:
+            value, aux = run(values)
+        outside.update(aux=aux, scope=scope)
+        return value, (tree.flatten(aux), [x for _, x in scope.writes.values()])
+
+    (value, (leaves, written)), gradients = jax.value_and_grad(pure, has_aux=True)(tensors)
+    scope = outside["scope"]
+    scope.writes = {
+        id(variable): (variable, x)
+        for (variable, _), x in zip(scope.writes.values(), written, strict=True)
+    }
+    scope.make_writes()
+    return value, tree.pack_sequence_as(outside["aux"], leaves), gradients
+
+
+def _torch(run, variables, tensors):
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    # As everywhere in torch, the result can be differentiated if recording is on around it.
+    outer = torch.is_grad_enabled()
+
+    def leaf(tensor, live):
+        if tensor.requires_grad:
+            # An alias, so that what was computed from it before counts as constant.
+            return tensor if live else tensor.view_as(tensor)
+        return tensor.detach().requires_grad_()
+
+    leaves = [leaf(tensor, live=bool(variables) and not outer) for tensor in tensors]
+    # A Variable must read as the very tensor that is differentiated.
+    pairs = [
+        (variable, new)
+        for variable, new, tensor in zip(variables, leaves, tensors, strict=False)
+        if new is not tensor
+    ]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.enable_grad())
+        if outer:  # the fused attention kernels have no second derivative
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        scope = stack.enter_context(_Scope(pairs)) if pairs else None
+        value, aux = run(leaves)
+    if scope is not None:
+        scope.make_writes()
+    gradients = [None] * len(leaves)
+    if value.requires_grad:
+        gradients = torch.autograd.grad(value, leaves, create_graph=outer, allow_unused=True)
+    gradients = [
+        torch.zeros_like(leaf, device=value.device) if gradient is None else gradient
+        for gradient, leaf in zip(gradients, leaves, strict=True)
+    ]
+    if not outer:
+        value, aux = value.detach(), tree.map_structure(_detached, aux)
+    return value, aux, gradients
+
+
+def _detached(x):
+    if not ops.is_tensor(x):
+        return x
+    new = x.detach()
+    if getattr(x, "_keras_mask", None) is not None:  # metrics look for it
+        new._keras_mask = x._keras_mask
+    return new
+
+
+def _tensorflow(run, variables, tensors):
+    import tensorflow as tf
+
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        for tensor in tensors:
+            tape.watch(tensor)
+        value, aux = run(tensors)
+    gradients = tape.gradient(value, tensors, unconnected_gradients="zero")
+    # Embeddings give IndexedSlices, with which optimizers differ from those on dense gradients.
+    return value, aux, [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+
+def _apply_scaled_on_jax(optimizer, gradients, variables):
+    """Keras' own `apply` writes inside a branch of a compiled `if`, which JAX forbids."""
+    if not optimizer.built:
+        optimizer.build(variables)
+    of = {id(v): gradient for v, gradient in zip(variables, gradients, strict=True)}
+    built = optimizer._trainable_variables
+    if {id(v) for v in built} != set(of):
+        raise ValueError(
+            "`variables` must be all those a LossScaleOptimizer was built for, on JAX. "
+            f"Received: {len(variables)} of {len(built)}."
+        )
+    new, state = optimizer.stateless_apply(
+        [v.value for v in optimizer.variables], [of[id(v)] for v in built], [v.value for v in built]
+    )
+    for variable, value in zip([*built, *optimizer.variables], [*new, *state], strict=True):
+        variable.assign(value)
+
+
+def _values(variables):
+    """Present values as they are stored: autocast would give a copy that nothing depends on."""
+    with _Scope() as scope:
+        values = [scope.get_current_value(variable) for variable in variables]
+    for variable, value in zip(variables, values, strict=True):
+        if value is None:
+            raise ValueError(
+                f"`wrt` must hold Variables that have a value: build the layer first. "
+                f"Received: {variable.path}."
+            )
+    return values
+
+
+def _check_wrt(leaves):
+    """The Variables among the leaves: all of them, or none."""
+    variables = [x for x in leaves if isinstance(x, keras.Variable)]
+    if not leaves:
+        raise ValueError(
+            "`wrt` must hold at least one Variable or tensor; a model has Variables once it is "
+            "built. Received: an empty nest."
+        )
+    if variables and len(variables) < len(leaves):
+        raise TypeError(
+            "`wrt` must hold either Variables or tensors, not both. "
+            f"Received: {len(variables)} Variables among {len(leaves)} leaves."
+        )
+    for x in leaves:
+        try:
+            dtype = keras.backend.standardize_dtype(ops.convert_to_tensor(x).dtype)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"`wrt` must hold either Variables or tensors. Received: {x!r}."
+            ) from error
+        if not keras.backend.is_float_dtype(dtype):
+            raise ValueError(f"`wrt` must be float. Received: dtype {dtype}.")
+    return variables
+
+
+def _scalar_and_aux(result, has_aux):
+    if has_aux and not (isinstance(result, tuple | list) and len(result) == 2):
+        raise TypeError(
+            "With `has_aux`, `f` must return the pair (scalar, auxiliary). "
+            f"Received: {type(result).__name__}."
+        )
+    value, aux = result if has_aux else (result, None)
+    if value is None or isinstance(value, tuple | list | dict):
+        raise TypeError(f"`f` must return a scalar. Received: {type(value).__name__}.")
+    value = ops.convert_to_tensor(value)
+    dtype = keras.backend.standardize_dtype(value.dtype)
+    if len(value.shape) or not keras.backend.is_float_dtype(dtype):
+        raise ValueError(
+            "`f` must return a float scalar; reduce it with `ops.mean` or `ops.sum`. "
+            f"Received: shape {tuple(value.shape)}, dtype {dtype}."
+        )
+    return value, aux
+
+
+def _scale(optimizer):
+    """The factor of the optimizer's loss scaling, or None."""
+    scale = optimizer.scale_loss(1.0)
+    return None if isinstance(scale, float) and scale == 1.0 else scale
+
+
+def _widened(x):
+    half = keras.backend.standardize_dtype(x.dtype) in ("float16", "bfloat16")
+    return ops.cast(x, "float32") if half else x
+
+
+def _logs(name, logs):
+    if not isinstance(logs, dict):
+        raise TypeError(
+            f"`{name}` must return its logs, a dict of name to scalar. "
+            f"Received: {type(logs).__name__}."
+        )
+    return logs
