@@ -12,8 +12,10 @@ Counts are exact at every order: pruning long n-grams before deriving the short 
 implementation does, under-counts the short ones and biases cohesion.
 """
 
+import contextlib
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -27,6 +29,7 @@ from taolu.text.corpus import Corpus
 from taolu.text.encode import EncodedText, Progress, encode
 
 THRESHOLDS = (0.0, 2.0, 4.0, 6.0)
+LARGE_BYTES = 10_000_000  # a text that takes longer to read than code to load
 
 
 def discover(
@@ -78,7 +81,9 @@ def discover(
             "`cohesion` must give one threshold for each order, for 2 to 8 orders. "
             f"Received: {tuple(cohesion)}."
         )
-    text, counted = _read(source, progress)
+    source = source if isinstance(source, EncodedText) else Corpus.of(source)
+    with _kernels_loaded(source, order, measure, threads):
+        text, counted = _read(source, progress)
     if min_count is None:
         min_count = default_min_count(text.characters)
     counts = count_ngrams(
@@ -97,12 +102,28 @@ def discover(
     return _ranked(words, uses, measures, frozenset(known))
 
 
+@contextlib.contextmanager
+def _kernels_loaded(source, order: int, measure: bool, threads: int) -> Iterator[None]:
+    """Loads compiled code in a thread while a text is read, half a second that nobody waits for.
+
+    The code is that of every later step; finding the words of a tiny text runs all of it.
+    """
+    if isinstance(source, EncodedText) or source.size < LARGE_BYTES:
+        yield
+        return
+    tiny = encode(Corpus.from_lines(["天气好，天气", "天气"]))
+    options: dict = {"cohesion": (0.0,) * order, "measure": measure, "threads": threads}
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(discover, tiny, min_count=2, **options)
+        yield
+        loading.result()
+
+
 def _read(source, progress: Progress | None) -> tuple[EncodedText, Progress | None]:
     """Returns the text, and what is left of the progress: reading counts as half of the work."""
     if isinstance(source, EncodedText) or progress is None:
-        text = source if isinstance(source, EncodedText) else encode(Corpus.of(source))
-        return text, progress
-    text = encode(Corpus.of(source), lambda done, size: progress(done, 2 * size))
+        return (source if isinstance(source, EncodedText) else encode(source)), progress
+    text = encode(source, lambda done, size: progress(done, 2 * size))
     return text, lambda done, size: progress(size + done, 2 * size)
 
 

@@ -12,6 +12,7 @@ from synthetic import gold_sentences, needs_jit
 
 from taolu.chain.trie import longest_marked
 from taolu.count.ngrams import count_ngrams
+from taolu.errors import CorpusError
 from taolu.mine.cut import Segmenter
 from taolu.mine.discover import THRESHOLDS, cohesive_ngrams, default_min_count, discover
 from taolu.mine.join import join
@@ -240,3 +241,34 @@ def test_planted_words_are_found(cohesion, f1):
         assert len(hits & often) / len(often) == pytest.approx(0.841, abs=0.01)
         assert agreement.recall == pytest.approx(0.855, abs=0.01)
         assert agreement.precision == pytest.approx(0.741, abs=0.01)
+
+
+def test_a_large_file_gives_the_words_of_a_small_one(tmp_path, monkeypatch):
+    # Code is then loaded in a thread beside the reading.
+    path = tmp_path / "text.txt"
+    path.write_text(
+        "\n".join(["看天气预报，明天好。", "天气好，明天去北京。"] * 8), encoding="utf-8"
+    )
+    small = discover(path, min_count=4, cohesion=(0, 0.5, 1))
+    told = []
+    monkeypatch.setattr("taolu.mine.discover.LARGE_BYTES", 1)
+    large = discover(
+        (name for name in [path]),
+        min_count=4,
+        cohesion=(0, 0.5, 1),
+        progress=lambda done, size: told.append((done, size)),
+    )
+    assert small.word
+    assert large.word == small.word
+    assert large.count.tolist() == small.count.tolist()
+    done = [at / size for at, size in told]
+    assert done == sorted(done)
+    assert done[-1] == 1
+
+
+def test_a_large_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "text.txt"
+    path.write_bytes("天气\n".encode() + b"\xff\xfe\n")
+    monkeypatch.setattr("taolu.mine.discover.LARGE_BYTES", 1)
+    with pytest.raises(CorpusError, match="line 2"):
+        discover(path)
