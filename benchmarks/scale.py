@@ -2,7 +2,8 @@
 
     python benchmarks/scale.py [--mb 10 50 250 500] [--text FILE]
 
-Each size is learned once, in a process of its own; memory is the peak of that process and of its
+Each size is learned once, in a process of its own, on all cores; CPU seconds are those of all
+cores together, which a busy machine stretches less. Memory is the peak of that process and of its
 children. The text is drawn from the data sets in the folder TAOLU_DATA; from the second round on
 the characters of a tenth of its lines are shuffled (seeded), so that rare n-grams keep coming as
 they do in real text. A stage lasts from its first report to the next stage's.
@@ -69,7 +70,13 @@ def learn_one(path: str, memory: str) -> None:
     seconds = [b - a for a, b in zip(times, [*times[1:], end], strict=True)]
     memories = [peaks.get(stage, 0) for stage in STAGES]
     found = {"seconds": seconds, "total": end - begin, "memories": memories, "peak": peak()}
-    print(json.dumps(found | {"words": book.ledger.steps[-1].learned}))
+    print(json.dumps(found | {"words": book.ledger.steps[-1].learned, "cpu": cpu_seconds()}))
+
+
+def cpu_seconds() -> float:
+    """Seconds of all cores so far: what a busy machine cannot stretch."""
+    used = [resource.getrusage(side) for side in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(side.ru_utime + side.ru_stime for side in used)
 
 
 def peak() -> float:
@@ -95,7 +102,8 @@ def main() -> None:
     rows, memories = measured(lines_of(arguments), sizes, arguments.memory)
     print(heading())
     print(f"Seconds of each stage, and MB/s in all; counting may use {arguments.memory}.\n")
-    print(table(("MB", *STAGES, "all", "MB/s", "words", "peak MB"), rows))
+    head = ("MB", *STAGES, "all", "MB/s", "CPU s", "MB/CPU s", "words", "peak MB")
+    print(table(head, rows))
     print("\nPeak memory in MB by the last report of each stage:\n")
     print(table(("MB", *STAGES, "end"), memories))
 
@@ -120,7 +128,8 @@ def measured(lines: list[str], sizes: list[float], memory: str):
             command = [sys.executable, __file__, "--one", str(path), "--memory", memory]
             done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
             found = json.loads(done.stdout.splitlines()[-1])
-            seconds = (*found["seconds"], found["total"], size / found["total"])
+            rates = size / found["total"], found["cpu"], size / found["cpu"]
+            seconds = (*found["seconds"], found["total"], *rates)
             name = f"{size:.0f}"
             rows.append(
                 (name, *(f"{v:.1f}" for v in seconds), found["words"], round(found["peak"]))
