@@ -65,8 +65,8 @@ def value_and_grad(f, wrt, has_aux=False):
     Example:
         >>> w = keras.Variable([1.0, 2.0])
         >>> value, gradient = value_and_grad(lambda: ops.sum(w**3), w)
-        >>> float(value), ops.convert_to_numpy(gradient).tolist()
-        (9.0, [3.0, 12.0])
+        >>> [ops.convert_to_numpy(x).tolist() for x in (value, gradient)]
+        [9.0, [3.0, 12.0]]
     """
     leaves = tree.flatten(wrt)
     variables = _check_wrt(leaves)
@@ -491,16 +491,17 @@ def _torch(run, variables, tensors):
         for gradient, leaf in zip(gradients, leaves, strict=True)
     ]
     if not outer:
-        value, aux = value.detach(), tree.map_structure(_detached, aux)
+        value = value.detach()
+        aux = tree.map_structure(
+            lambda x: _masked_like(x.detach(), x) if ops.is_tensor(x) else x, aux
+        )
     return value, aux, gradients
 
 
-def _detached(x):
-    if not ops.is_tensor(x):
-        return x
-    new = x.detach()
-    if getattr(x, "_keras_mask", None) is not None:  # metrics look for it
-        new._keras_mask = x._keras_mask
+def _masked_like(new, old):
+    """The mask of Keras goes with a tensor, for the sake of metrics."""
+    if getattr(old, "_keras_mask", None) is not None:
+        new._keras_mask = old._keras_mask
     return new
 
 
@@ -513,7 +514,16 @@ def _tensorflow(run, variables, tensors):
         value, aux = run(tensors)
     gradients = tape.gradient(value, tensors, unconnected_gradients="zero")
     # Embeddings give IndexedSlices, with which optimizers differ from those on dense gradients.
-    return value, aux, [tf.convert_to_tensor(gradient) for gradient in gradients]
+    gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+    # All at once, so that no Variable is updated while another part of the graph has yet to read
+    # it: TensorFlow's graph optimizer drops some of the control edges that should prevent it.
+    leaves = tree.flatten(aux)
+    places = [i for i, leaf in enumerate(leaves) if ops.is_tensor(leaf)]
+    done = iter(tf.tuple([value, *(leaves[i] for i in places), *gradients]))
+    value = next(done)
+    for i in places:
+        leaves[i] = _masked_like(next(done), leaves[i])
+    return value, tree.pack_sequence_as(aux, leaves), list(done)
 
 
 def _apply_scaled_on_jax(optimizer, gradients, variables):
