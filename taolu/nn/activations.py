@@ -177,11 +177,12 @@ def bilinear(value, gate):
     return ops.multiply(value, gate)
 
 
-def get(identifier: str | Callable) -> Callable:
+def get(identifier: str | dict | Callable) -> Callable:
     """The activation function of that name, ours or one of Keras.
 
     Args:
-        identifier: A name such as "su_exp", "swish" or "relu"; a function is handed back as it is.
+        identifier: A name such as "su_exp", "swish" or "relu", or what
+            `keras.activations.serialize` wrote; a function is handed back as it is.
 
     Returns:
         A function of one tensor.
@@ -199,7 +200,7 @@ def get(identifier: str | Callable) -> Callable:
     if isinstance(identifier, str) and identifier in ours:
         return ours[identifier]
     try:
-        if isinstance(identifier, str):
+        if isinstance(identifier, str | dict):
             return keras.activations.get(identifier)
     except ValueError:
         pass

@@ -31,19 +31,37 @@ def as_mask(mask, name: str = "mask"):
     """
     if mask is None:
         return None
-    mask = ops.convert_to_tensor(mask)
-    dtype = keras.backend.standardize_dtype(mask.dtype)
-    if dtype != "bool":
-        raise ValueError(
-            f"`{name}` must be boolean, True where a step is real; compare ids with the id of "
-            f"padding to make one. Received: dtype {dtype}."
-        )
+    mask = _as_bool(mask, name)
     shape = tuple(mask.shape)
     if len(shape) == 3 and shape[-1] == 1:
         return mask[..., 0]
     if len(shape) != 2:
         raise ValueError(
             f"`{name}` must have the shape (batch, time) or (batch, time, 1). Received: {shape}."
+        )
+    return mask
+
+
+def as_pair_mask(mask, name: str = "attention_mask"):
+    """A mask of pairs as bool (batch, query, key); None stays None: everyone sees everyone.
+
+    Args:
+        mask: Bool (batch, query, key), True where a query may see a key, or None.
+        name: What the argument is called in error messages.
+
+    Raises:
+        ValueError: The mask is not boolean, or has another rank.
+
+    Example:
+        >>> tuple(as_pair_mask(causal_mask(3)[None]).shape)
+        (1, 3, 3)
+    """
+    if mask is None:
+        return None
+    mask = _as_bool(mask, name)
+    if len(mask.shape) != 3:
+        raise ValueError(
+            f"`{name}` must have the shape (batch, query, key). Received: {tuple(mask.shape)}."
         )
     return mask
 
@@ -91,16 +109,15 @@ def masked_softmax(scores, mask=None, axis: int = -1):
         array([[1., 0.],
                [0., 0.]], dtype=float32)
     """
-    if mask is None:
-        return ops.cast(ops.softmax(ops.cast(scores, "float32"), axis=axis), scores.dtype)
-    hidden = ops.cast(0.0, "float32")
-    floor = ops.cast(lowest("float32"), "float32")
-    shown = ops.where(mask, ops.cast(scores, "float32"), floor)
-    top = ops.stop_gradient(ops.max(shown, axis=axis, keepdims=True))
-    weights = ops.where(mask, ops.exp(shown - top), hidden)
+    scores32 = ops.cast(scores, "float32")
+    if mask is not None:
+        scores32 = ops.where(mask, scores32, lowest("float32"))
+    weights = ops.exp(scores32 - ops.stop_gradient(ops.max(scores32, axis=axis, keepdims=True)))
+    if mask is not None:
+        weights = ops.where(mask, weights, 0.0)
     total = ops.sum(weights, axis=axis, keepdims=True)
-    # The top entry weighs 1, so a total below 1 means that no entry is shown.
-    return ops.cast(weights / ops.maximum(total, 1.0), scores.dtype)
+    # Not the maximum with 1: where one entry is shown the two tie, and share the gradient.
+    return ops.cast(weights / ops.where(total > 0, total, 1.0), scores.dtype)
 
 
 def lowest(dtype) -> float:
@@ -252,8 +269,67 @@ def reverse_sequence(x, mask=None):
     mirror = ops.maximum(rank[:, -1:] - rank, 0)
     place = ops.arange(ops.shape(mask)[1], dtype="int32")
     source = ops.where(mask, ops.take_along_axis(_places(mask), mirror, axis=1), place)
+    return _gather(x, source)
+
+
+def compact(x, mask):
+    """The real steps first, in order, whatever stood between them; the others follow.
+
+    Args:
+        x: Tensor (batch, time, ...).
+        mask: Bool (batch, time) or (batch, time, 1).
+
+    Returns:
+        Tensor like `x`.
+
+    Raises:
+        ValueError: See `as_mask`.
+
+    Example:
+        >>> x = ops.array([[0, 1, 0, 2]])
+        >>> ops.convert_to_numpy(compact(x, x > 0)).tolist()
+        [[1, 2, 0, 0]]
+    """
+    return _gather(x, _places(as_mask(mask)))
+
+
+def spread(x, mask):
+    """The opposite of `compact`: the first steps back to where the mask is True, zeros elsewhere.
+
+    Args:
+        x: Tensor (batch, time, ...), the real steps first.
+        mask: Bool (batch, time) or (batch, time, 1).
+
+    Returns:
+        Tensor like `x`.
+
+    Raises:
+        ValueError: See `as_mask`.
+
+    Example:
+        >>> ops.convert_to_numpy(spread(ops.array([[1, 2, 8, 9]]), [[False, True, False, True]]))
+        array([[0, 1, 0, 2]], dtype=int32)
+    """
+    mask = as_mask(mask)
+    rank = ops.cumsum(ops.cast(mask, "int32"), axis=1)  # of a real step, from 1
+    return apply_mask(_gather(x, ops.maximum(rank - 1, 0)), mask)
+
+
+def _gather(x, source):
+    """The steps of x at the places `source`, int (batch, time)."""
     source = ops.broadcast_to(_expand(source, len(x.shape)), ops.shape(x))
     return ops.take_along_axis(x, source, axis=1)
+
+
+def _as_bool(mask, name):
+    mask = ops.convert_to_tensor(mask)
+    dtype = keras.backend.standardize_dtype(mask.dtype)
+    if dtype != "bool":
+        raise ValueError(
+            f"`{name}` must be boolean, True where a step is real; compare ids with the id of "
+            f"padding to make one. Received: dtype {dtype}, shape {tuple(mask.shape)}."
+        )
+    return mask
 
 
 def _places(mask):

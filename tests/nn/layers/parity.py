@@ -9,7 +9,7 @@ one process for all layers, because starting a backend costs seconds.
 import sys
 
 import numpy as np
-from check_layer import _input_gradients, _weight_gradients, numpy
+from check_layer import Subject, numpy
 
 
 def weights_of(cases):
@@ -22,21 +22,19 @@ def weights_of(cases):
 
 
 def answers(cases, weights):
-    """Outputs, gradients of float inputs and gradients of weights, by `name/kind/number`."""
+    """Outputs, gradients of float inputs and gradients of weights, by `name/kind/which`."""
     found = {}
     for name, case in cases.items():
-        layer = case.built()
-        layer_weights = [weights[f"{name}/{i}"] for i in range(len(layer.weights))]
-        layer.set_weights(layer_weights)
-        mask, arguments = case.sample_mask, case.arguments
-        parts = {"output": [numpy(x) for x in case.call(layer, arguments, mask)]}
+        subject = Subject(case)
+        number = len(subject.layer.weights)
+        subject.layer.set_weights([weights[f"{name}/{i}"] for i in range(number)])
+        given = case.arguments, case.sample_mask
+        parts = {"output": enumerate(subject.run(*given))}
         if case.differentiable:
-            names = [key for key, array in arguments.items() if array.dtype.kind == "f"]
-            if names:
-                parts["input gradient"] = _input_gradients(case, layer, arguments, mask, names)
-            parts["weight gradient"] = _weight_gradients(case, layer, arguments, mask)
+            inputs, gradients = subject.gradients(*given)
+            parts |= {"input gradient": inputs.items(), "weight gradient": enumerate(gradients)}
         for kind, arrays in parts.items():
-            found |= {f"{name}/{kind}/{i}": array for i, array in enumerate(arrays)}
+            found |= {f"{name}/{kind}/{which}": array for which, array in arrays}
     return found
 
 

@@ -13,25 +13,176 @@ import keras
 import numpy as np
 import parity
 import pytest
-from check_layer import Case, floats
+from check_layer import Case, check, floats, ids
 
 import taolu.nn
+from taolu.nn.layers import pooling
+from taolu.nn.layers.attention import Attention
+from taolu.nn.layers.attention_bias import ALiBi, Nezha, T5Bias
+from taolu.nn.layers.attention_pattern import Atrous, Local, Sparse
+from taolu.nn.layers.bidirectional import Bidirectional
+from taolu.nn.layers.feed_forward import FeedForward
+from taolu.nn.layers.gated_attention_unit import GatedAttentionUnit
 from taolu.nn.layers.gated_convolution import GatedConvolution
+from taolu.nn.layers.mixed_embedding import MixedEmbedding
+from taolu.nn.layers.normalization import ConditionalLayerNormalization, ScaleOffset
+from taolu.nn.layers.position import PositionEmbedding, SinusoidalPosition
+from taolu.nn.layers.rotary import Rotary
+from taolu.nn.layers.tied_projection import TiedProjection
 
 HERE = Path(__file__).parent
 BACKENDS = ("jax", "torch", "tensorflow")
+EVERYWHERE = ("right", "left", "holes")
+SHIFTED = ("right", "left")  # for layers that see distances but no absolute places
+# What is added to all keys adds one number to a row of scores, which a softmax does not see.
+UNSEEN = ("key/bias", "key/beta")
+X = floats(4)
+ROWS = np.random.default_rng(6).normal(size=(3, 2)).astype("float32")
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Scan(keras.layers.Layer):
+    """A causal layer that knows no masks: the mean of all steps so far."""
+
+    def call(self, inputs):
+        count = keras.ops.arange(1, keras.ops.shape(inputs)[1] + 1, dtype="float32")[:, None]
+        return keras.ops.cumsum(inputs, axis=1) / keras.ops.cast(count, inputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+def tied():
+    embedding = keras.layers.Embedding(7, 4)
+    embedding.build()
+    return TiedProjection(embedding, activation="tanh")
+
+
+def attention(make, layouts=SHIFTED):
+    options = {"padding_zeros": True, "empty_zeros": True, "idle": UNSEEN}
+    return Case(make, X, layouts=layouts, **options)
+
+
+def unit(layouts=SHIFTED, idle=(), **options):
+    make = partial(GatedAttentionUnit, 6, 4, **options)
+    return Case(make, X, layouts=layouts, padding_zeros=True, empty_zeros=True, idle=idle)
+
+
+def pool(make):
+    options = {"follows": ("row",), "passes_mask": False, "empty_zeros": True}
+    return Case(make, X, layouts=EVERYWHERE, **options)
+
+
+def each_step(make, inputs=X, **options):
+    """A case of a layer that computes each step by itself."""
+    return Case(make, inputs, layouts=EVERYWHERE, **options)
+
+
+def both_ways(make, layouts=EVERYWHERE, **options):
+    return Case(make, X, layouts=layouts, empty_zeros=True, **options)
+
 
 CASES = {
-    "GatedConvolution": Case(partial(GatedConvolution, 3, dilation=2), floats(4)),
+    **{
+        name: pool(getattr(pooling, name))
+        for name in (
+            *("MeanPooling", "MaxPooling", "SumPooling", "FirstPooling", "LastPooling"),
+            *("LogSumExpPooling", "AttentionPooling"),
+        )
+    },
+    "Bidirectional cell": both_ways(
+        lambda: Bidirectional(keras.layers.SimpleRNNCell(3), merge="mul"), padding_zeros=True
+    ),
+    "Bidirectional RNN, last": both_ways(
+        lambda: Bidirectional(keras.layers.SimpleRNN(3)), follows=("row",), passes_mask=False
+    ),
+    "Bidirectional scan": both_ways(
+        lambda: Bidirectional(Scan(), merge=None), padding_zeros=True, follows=("time", "time")
+    ),
+    "FeedForward": each_step(partial(FeedForward, 6, "squared_relu")),
+    "FeedForward, gated": each_step(
+        partial(FeedForward, 6, "silu", gated=True, output_width=3, dropout=0.1)
+    ),
+    "ScaleOffset": each_step(ScaleOffset),
+    "ConditionalLayerNormalization": each_step(
+        ConditionalLayerNormalization, {"inputs": X, "condition": ROWS}
+    ),
+    "ConditionalLayerNormalization, RMS": each_step(
+        partial(ConditionalLayerNormalization, center=False, hidden_width=3),
+        {"inputs": X, "condition": ROWS},
+    ),
+    "GatedAttentionUnit": unit(layouts=EVERYWHERE),
+    "GatedAttentionUnit, softmax": unit(idle=UNSEEN, softmax=True, causal=True, dropout=0.1),
+    "GatedConvolution": Case(
+        partial(GatedConvolution, 3, dilation=2),
+        X,
+        layouts=SHIFTED,
+        padding_zeros=True,
+        empty_zeros=True,
+    ),
+    "GatedConvolution, causal": Case(
+        partial(GatedConvolution, 2, width=3, causal=True),
+        X,
+        layouts=SHIFTED,
+        padding_zeros=True,
+        empty_zeros=True,
+    ),
+    "TiedProjection": each_step(tied),
+    "Attention": attention(lambda: Attention(2), EVERYWHERE),
+    "Attention, causal, rotary, grouped": attention(
+        lambda: Attention(4, 2, key_value_heads=2, causal=True, position=Rotary())
+    ),
+    "Attention, T5, atrous": attention(
+        lambda: Attention(2, position=T5Bias(2), pattern=Atrous(2), project_output=False)
+    ),
+    "Attention, Nezha, local": attention(
+        lambda: Attention(2, position=Nezha(2, max_distance=2), pattern=Local(1), log_length=4)
+    ),
+    "Attention, ALiBi, sparse": attention(
+        lambda: Attention(2, position=ALiBi(2), pattern=Sparse(1, 2), normalize=True, dropout=0.1)
+    ),
+    "Attention to a memory": Case(
+        partial(Attention, 2),
+        {"inputs": floats(4, lengths=(2, 2, 2), seed=7), "memory": X},
+        padded=("memory",),
+        mask_name="memory_mask",
+        layouts=EVERYWHERE,
+        follows=("row",),
+        empty_zeros=True,
+        idle=UNSEEN,
+    ),
+    "SinusoidalPosition": Case(SinusoidalPosition, X),
+    "PositionEmbedding": Case(partial(PositionEmbedding, 8), X),
+    "MixedEmbedding": each_step(
+        partial(MixedEmbedding, 7, 6, 4, word_width=3),
+        {"characters": ids(7), "words": ids(6, seed=1)},
+        padded=("characters", "words"),
+    ),
 }
 
-# Layers that are no layer of sequences by themselves, each with its reason.
-EXEMPT: dict[str, str] = {}
+# Layers that are tested elsewhere, each with its reason.
+EXEMPT = {
+    "MarkedEmbedding": "an Embedding of Keras, tested with the optimizer that reads its marks",
+}
+
+
+@pytest.fixture(autouse=True)
+def _compile_fast():
+    """On JAX most of the time is spent compiling programs that run once."""
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_layer_passes_the_gate(name):
-    CASES[name].check()
+    check(CASES[name])
 
 
 def public_layers():
@@ -52,9 +203,9 @@ def test_every_public_layer_is_on_the_list():
     for case in CASES.values():
         covered |= {type(part).__name__ for part in case.built()._flatten_layers()}
     assert set(public_layers()) - covered == set(), "add these layers to CASES"
-    assert set(EXEMPT) <= set(public_layers())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_backends_agree(backend, tmp_path):
     if backend == keras.backend.backend():
@@ -65,6 +216,7 @@ def test_backends_agree(backend, tmp_path):
     np.savez(tmp_path / "weights.npz", **weights)
     paths = [str(HERE), str(HERE.parent.parent), str(HERE.parent.parent.parent)]
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(paths)}
+    environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
     command = [sys.executable, HERE / "parity.py", tmp_path / "weights.npz", tmp_path / "out.npz"]
     done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
