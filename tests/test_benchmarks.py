@@ -86,6 +86,13 @@ def test_scale_measures_stages_and_memory():
     assert all(int(row[-1]) > 0 for row in times[2:])
 
 
+def test_attention_times_itself_beside_the_bare_operations():
+    pytest.importorskip("keras")
+    costs, growth = tables(run("attention.py", "--small", "--repeat", "1"))
+    assert float(column(costs, "ours / bare")["all"]) > 0
+    assert growth[0][1:] == ["full ms", "Local(32) ms", "Atrous(16) ms", "Sparse(32, 32) ms"]
+
+
 def test_missing_data_is_explained():
     command = [sys.executable, str(FOLDER / "held_out.py")]
     environment = {key: value for key, value in os.environ.items() if key != "TAOLU_DATA"}

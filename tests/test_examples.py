@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 SAYS = {
+    "attention.py": ["without positions: accuracy", "with positions: accuracy 1.00"],
     "count_words.py": ["words: 21000 in all", "not numbers: ['three']"],
     "lexicon.py": ["joining them changes the text by", "margin 2.5", "words that save most"],
     "new_words.py": ["cohesion from (2, 4, 6) nats", "ranked last because known"],

@@ -122,8 +122,11 @@ def weigh(query, key, value, scoring: Scoring, mask, bias, vectors):
         scores = scores + ops.cast(bias, "float32")
     if mask is not None:
         scores = ops.where(mask, scores, lowest("float32"))
-    normaliser = ops.transpose(ops.logsumexp(scores, axis=-1), (0, 2, 1))[..., None]
-    probabilities = ops.cast(ops.softmax(scores, axis=-1), value.dtype)
+    top = ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True))
+    shares = ops.exp(scores - top)
+    total = ops.sum(shares, axis=-1, keepdims=True)
+    normaliser = ops.transpose(ops.log(total) + top, (0, 2, 1, 3))
+    probabilities = ops.cast(shares / total, value.dtype)
     if scoring.drop is not None:
         probabilities = scoring.drop(probabilities)
     return _mix(probabilities, value, vectors), normaliser
