@@ -155,17 +155,12 @@ class Lookahead(OptimizerWrapper):
 
     def apply(self, grads, trainable_variables=None):
         """Lets `inner` take a step; at the end of a cycle the weights become the slow ones."""
-        if not self.built:
-            if trainable_variables is None:
-                raise ValueError(
-                    "`trainable_variables` must be given at the first step. Received: None."
-                )
-            trainable_variables = list(trainable_variables)
-            self.build(trainable_variables)
+        grads = list(grads)
+        variables = self._variables_of_step(grads, trainable_variables)
         self._start_cycle()
         before = ops.copy(self._applied())
         with self._schedules_going_on():
-            self._apply_inner(grads, trainable_variables)
+            self._apply_inner(grads, variables)
         self._end_cycle(ops.subtract(self._applied(), before))
         self._iterations.assign_add(1)
 
@@ -177,14 +172,14 @@ class Lookahead(OptimizerWrapper):
         finally:
             self._traced = False
 
-    def _apply_inner(self, grads, trainable_variables):
+    def _apply_inner(self, grads, variables):
         if not self._traced:
-            self.inner.apply(grads, trainable_variables)
+            self.inner.apply(grads, variables)
             return
         # Loss scaling branches over its writes; only its stateless form can be traced.
         state, weights = self.inner.variables, self._trainable_variables
         new_weights, new_state = self.inner.stateless_apply(
-            [v.value for v in state], list(grads), [v.value for v in weights]
+            [v.value for v in state], grads, [v.value for v in weights]
         )
         for variable, value in zip([*state, *weights], [*new_state, *new_weights], strict=True):
             variable.assign(value)
@@ -278,9 +273,9 @@ class Lookahead(OptimizerWrapper):
             >>> optimizer = Lookahead(keras.optimizers.SGD(0.5))
             >>> optimizer.apply([ops.ones(())], [weight])
             >>> with optimizer.slow_weights():
-            ...     print(float(weight))
+            ...     print(weight.numpy())
             1.0
-            >>> float(weight)
+            >>> print(weight.numpy())
             0.5
         """
         within = self.built and int(self._position) > 0
@@ -304,51 +299,6 @@ class Lookahead(OptimizerWrapper):
     def get_config(self):
         config = {"period": self.period, "rate": self.rate, "inner_state": self.inner_state}
         return {**super().get_config(), **config}
-
-
-class SlowWeights(keras.callbacks.Callback):
-    """Evaluates and predicts with the slow weights of the model's `Lookahead`.
-
-    Validation inside `fit` then judges what `fit` will leave behind.
-
-    Raises:
-        ValueError: The model is not trained by a `Lookahead`.
-
-    Example:
-        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-        >>> model.compile(Lookahead(keras.optimizers.SGD(0.1)), "mse")
-        >>> x, y = ops.ones((8, 2)), ops.ones((8, 1))
-        >>> history = model.fit(
-        ...     x, y, validation_data=(x, y), callbacks=[SlowWeights()], verbose=0)
-        >>> len(history.history["val_loss"])
-        1
-    """
-
-    def _enter(self):
-        optimizers = members(self.model.optimizer)
-        lookahead = next((o for o in optimizers if isinstance(o, Lookahead)), None)
-        if lookahead is None:
-            raise ValueError(
-                "SlowWeights needs a model trained by Lookahead. "
-                f"Received: optimizer={self.model.optimizer.name!r}."
-            )
-        self._slow = lookahead.slow_weights()
-        self._slow.__enter__()
-
-    def _leave(self):
-        self._slow.__exit__(None, None, None)
-
-    def on_test_begin(self, logs=None):
-        self._enter()
-
-    def on_test_end(self, logs=None):
-        self._leave()
-
-    def on_predict_begin(self, logs=None):
-        self._enter()
-
-    def on_predict_end(self, logs=None):
-        self._leave()
 
 
 def _leaves(optimizer):

@@ -45,6 +45,23 @@ class OptimizerWrapper(keras.optimizers.Optimizer):
     def _get_current_learning_rate(self):
         return self.inner.learning_rate
 
+    def _variables_of_step(self, grads, trainable_variables):
+        """The variables that a step is for; the first step builds the optimizer for them."""
+        if trainable_variables is None:
+            if not self.built:
+                raise ValueError(
+                    "`trainable_variables` must be given at the first step. Received: None."
+                )
+            trainable_variables = self._trainable_variables
+        variables = list(trainable_variables)
+        if len(grads) != len(variables):
+            raise ValueError(
+                "`grads` must have one entry for each variable. "
+                f"Received: {len(grads)} gradients and {len(variables)} variables."
+            )
+        self.build(variables)
+        return variables
+
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
         """Passes the exclusion on to `inner`, which does the decaying."""
         self.inner.exclude_from_weight_decay(var_list, var_names)

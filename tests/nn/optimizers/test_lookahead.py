@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from taolu.nn.optimizers.lookahead import Lookahead, SlowWeights
+from taolu.nn.optimizers.lookahead import Lookahead
+from taolu.nn.optimizers.slow_weights import SlowWeights
 from taolu.nn.optimizers.wrapper import members
 
 SGD, Adam = keras.optimizers.SGD, keras.optimizers.Adam
@@ -94,8 +95,9 @@ def test_adam_inside_follows_the_plain_formula(state):
     np.testing.assert_allclose(path, adam_oracle(GRADIENTS, START, state=state), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(("period", "part"), [(5, 0.5), (3, 0.8), (1, 0.3)])
-@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize(
+    ("period", "part", "reset"), [(5, 0.5, False), (3, 0.8, True), (1, 0.3, False)]
+)
 def test_it_agrees_with_optax(period, part, reset):
     optax = pytest.importorskip("optax")
     # Keras adds epsilon before the bias correction of v, optax after it: so almost none.
