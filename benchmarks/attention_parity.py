@@ -7,15 +7,17 @@ run all that are installed and hold them to 1e-5.
 
 from collections.abc import Callable, Iterator
 
-import keras
 import numpy as np
-from keras import ops
 
 from taolu.nn.layers.attention import Attention
 from taolu.nn.layers.attention_bias import ALiBi, T5Bias, relative_bucket
 from taolu.nn.layers.attention_pattern import Atrous, Local, Sparse
 from taolu.nn.layers.position import SinusoidalPosition
 from taolu.nn.layers.rotary import LinearScaling, NTKScaling, Rotary, YaRNScaling
+
+# After taolu.nn, which chooses the backend.
+import keras  # isort: skip
+from keras import ops  # isort: skip
 
 BATCH, TIME, WIDTH, HEADS = 2, 12, 16, 4
 MASK = np.arange(TIME)[None, :] < np.array([TIME, 7])[:, None]

@@ -1,5 +1,6 @@
 """Options, markers and fixtures that every test shares."""
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -23,6 +24,9 @@ def pytest_configure(config):
     hypothesis.settings.load_profile("slow" if config.getoption("--slow") else "default")
     if config.getoption("--backend"):
         os.environ["KERAS_BACKEND"] = config.getoption("--backend")
+    elif importlib.util.find_spec("jax"):
+        # As taolu.nn does: a test may import Keras before it, and Keras would take TensorFlow.
+        os.environ.setdefault("KERAS_BACKEND", "jax")
     if config.getoption("--no-jit"):
         if "numba" in sys.modules:
             raise pytest.UsageError("--no-jit came too late: Numba is loaded; use ./check --no-jit")

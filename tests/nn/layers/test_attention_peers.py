@@ -1,4 +1,4 @@
-"""Attention and positions beside torch and transformers: the references of the benchmark at 1e-5."""
+"""Attention and positions beside torch and transformers: the references of the benchmark."""
 
 import sys
 from pathlib import Path
