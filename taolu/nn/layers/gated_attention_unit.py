@@ -142,11 +142,11 @@ class GatedAttentionUnit(keras.layers.Layer):
         return layer
 
     def call(self, inputs, mask=None, attention_mask=None, training=None):
-        mask = as_mask(mask)
+        mask, pairs = as_mask(mask), as_pair_mask(attention_mask)
         x = apply_mask(inputs, mask)
         gate, value, shared = self.gate(x), self.value(x), self.shared(x)
         scores = self._scores(self.query(shared), self.key(shared))
-        seen = self._seen(scores, mask, as_pair_mask(attention_mask))
+        seen = self._seen(scores, mask, pairs)
         weights = ops.cast(self._weigh(scores, seen), value.dtype)
         weights = self.drop(weights, training=training)
         output = self.output_projection(gate * ops.matmul(weights, value))
@@ -165,15 +165,15 @@ class GatedAttentionUnit(keras.layers.Layer):
         scores = ops.cast(ops.einsum("bqs,bks->bqk", query, key), "float32")
         return scores if bias is None else scores + ops.cast(bias, "float32")
 
-    def _seen(self, scores, mask, attention_mask):
+    def _seen(self, scores, mask, pairs):
         """Who sees whom, bool (1 or batch, query, key)."""
         time = ops.shape(scores)[1]
         seen = causal_mask(time) if self.causal else ops.ones((time, time), "bool")
         seen = seen[None]
         if mask is not None:
             seen = ops.logical_and(seen, mask[:, None, :])
-        if attention_mask is not None:
-            seen = ops.logical_and(seen, attention_mask)
+        if pairs is not None:
+            seen = ops.logical_and(seen, pairs)
         return seen
 
     def _weigh(self, scores, seen):

@@ -30,6 +30,8 @@ from taolu.nn.layers.position import PositionEmbedding, SinusoidalPosition
 from taolu.nn.layers.rotary import Rotary
 from taolu.nn.layers.tied_projection import TiedProjection
 
+pytestmark = pytest.mark.usefixtures("fast_compile")
+
 HERE = Path(__file__).parent
 BACKENDS = ("jax", "torch", "tensorflow")
 EVERYWHERE = ("right", "left", "holes")
@@ -164,20 +166,6 @@ CASES = {
 EXEMPT = {
     "MarkedEmbedding": "an Embedding of Keras, tested with the optimizer that reads its marks",
 }
-
-
-@pytest.fixture(autouse=True)
-def _compile_fast():
-    """On JAX most of the time is spent compiling programs that run once."""
-    if keras.backend.backend() != "jax":
-        yield
-        return
-    import jax
-
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.mark.parametrize("name", CASES)

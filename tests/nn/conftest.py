@@ -1,0 +1,18 @@
+"""Fixtures that the tests of networks share."""
+
+import keras
+import pytest
+
+
+@pytest.fixture
+def fast_compile():
+    """On JAX most of the time is spent compiling programs that run once: compile them quickly."""
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
