@@ -1,12 +1,13 @@
 """Fixtures that the tests of networks share."""
 
-import keras
 import pytest
 
 
 @pytest.fixture
 def fast_compile():
     """On JAX most of the time is spent compiling programs that run once: compile them quickly."""
+    import keras  # here: this file is read before the backend is chosen
+
     if keras.backend.backend() != "jax":
         yield
         return
