@@ -22,18 +22,8 @@ if "keras" not in sys.modules and importlib.util.find_spec("jax"):
     os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import keras
+import numpy as np
 from keras import ops, tree
-
-from taolu.nn.optimizer_group import OptimizerGroup
-
-__all__ = [
-    "OptimizerGroup",
-    "StepModel",
-    "grad",
-    "override",
-    "value_and_grad",
-    "without_gradients",
-]
 
 BACKEND = keras.backend.backend()
 
@@ -75,7 +65,7 @@ def value_and_grad(f, wrt, has_aux=False):
 
     def run(tensors):
         result = f() if variables else f(tree.pack_sequence_as(wrt, list(tensors)))
-        return _scalar_and_aux(result, has_aux)
+        return check_result(result, has_aux)
 
     tensors = _values(unique) if variables else [ops.convert_to_tensor(x) for x in leaves]
     differentiate = {"jax": _jax, "torch": _torch, "tensorflow": _tensorflow}[BACKEND]
@@ -102,7 +92,6 @@ def grad(f, wrt, has_aux=False):
         ValueError: As in `value_and_grad`.
 
     Example:
-        >>> import numpy as np
         >>> cube = lambda x: ops.sum(x**3)
         >>> second = grad(lambda x: ops.sum(grad(cube, x)), np.array([1.0, 2.0], "float32"))
         >>> ops.convert_to_numpy(second).tolist()
@@ -175,227 +164,79 @@ def without_gradients():
     return torch.no_grad()
 
 
-class StepModel(keras.Model):
-    """A model whose train step is written once, for every backend.
+def run_step(function, arguments, groups):
+    """Runs a train or test step the way the trainer of the backend calls it.
 
-    Subclasses write `step(data) -> logs`, in plain Keras; `fit`, `train_on_batch`, callbacks and
-    checkpoints then work as they always do. A step differentiates, lets an optimizer apply the
-    gradients, and records its loss:
-
-        def step(self, data):
-            x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-
-            def objective():
-                prediction = self(x, training=True)
-                return self.compute_loss(x, y, prediction, weight), prediction
-
-            variables = self.trainable_variables
-            (loss, prediction), gradients = self.value_and_grad(objective, variables, True)
-            self.update(gradients, variables)
-            return self.record(loss, x, y, prediction, weight)
-
-    `self.value_and_grad` and `self.update` also scale the loss, which float16 needs; the functions
-    of the module do not know the optimizer. `evaluate` calls `measure`. Every Variable that a step
-    writes must belong to the model, as a weight, a metric or part of the optimizer.
+    On JAX that is `(state, data) -> (logs, state)`, elsewhere `data -> logs` on live Variables.
 
     Args:
-        As `keras.Model`.
+        function: The step, data to logs.
+        arguments: What the trainer passed.
+        groups: Function of no argument that gives the lists of Variables the state is made of.
 
-    Example:
-        >>> class Plain(StepModel):
-        ...     def step(self, data):
-        ...         x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
-        ...         objective = lambda: self.compute_loss(x, y, self(x, training=True))
-        ...         loss, gradients = self.value_and_grad(objective, self.trainable_variables)
-        ...         self.update(gradients, self.trainable_variables)
-        ...         return self.record(loss, x)
-        >>> inputs = keras.Input((1,))
-        >>> model = Plain(inputs, keras.layers.Dense(1, kernel_initializer="zeros")(inputs))
-        >>> model.compile(keras.optimizers.SGD(0.25), "mse")
-        >>> import numpy as np
-        >>> x = np.ones((2, 1), "float32")
-        >>> [float(model.train_on_batch(x, 4 * x)) for _ in range(3)]
-        [16.0, 0.0, 0.0]
+    Returns:
+        What the trainer expects.
+
+    Raises:
+        ValueError: On JAX, the step wrote a Variable that is in no group; it would be lost.
     """
-
-    def step(self, data):
-        """Trains on one batch; subclasses write it.
-
-        Args:
-            data: What `fit` was given, one batch of it.
-
-        Returns:
-            The logs, a dict of name to scalar.
-        """
-        raise NotImplementedError(
-            f"`{type(self).__name__}` must define `step(self, data)`, which trains on one batch "
-            f"and returns a dict of logs. Received: a StepModel without it."
-        )
-
-    def measure(self, data):
-        """Evaluates one batch, by default with the loss and metrics given to `compile`.
-
-        Args:
-            data: What `evaluate` was given, one batch of it.
-
-        Returns:
-            The logs, a dict of name to scalar.
-        """
-        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-        prediction = self(x, training=False)
-        loss = self.compute_loss(x, y, prediction, weight, training=False)
-        return self.record(loss, x, y, prediction, weight)
-
-    def value_and_grad(self, f, wrt, has_aux=False, optimizer=None):
-        """`value_and_grad` with the loss scaling of the optimizer, for float16.
-
-        Float16 flushes small gradients to zero. The loss is multiplied by `s` before the backward
-        pass and the gradients divided by `s` after it, `(1/s) d(s f) = df`, so value and
-        gradients have their true size on every policy; those of float16 tensors come as float32.
-
-        Args:
-            f: As in the function `value_and_grad`.
-            wrt: As in the function `value_and_grad`.
-            has_aux: As in the function `value_and_grad`.
-            optimizer: The one that knows the scale; needed if the model has an `OptimizerGroup`.
-
-        Returns:
-            As the function `value_and_grad`.
-
-        Raises:
-            ValueError: The model is not compiled, or which optimizer is meant is not clear.
-        """
-        scale = _scale(self._optimizer(optimizer))
-        if scale is None:
-            return value_and_grad(f, wrt, has_aux)
-
-        def scaled(*tensors):
-            value, aux = _scalar_and_aux(f(*tensors), has_aux)
-            return _widened(value) * scale, (value, aux)
-
-        (_, result), gradients = value_and_grad(scaled, wrt, has_aux=True)
-        gradients = tree.map_structure(lambda g: _widened(g) / scale, gradients)
-        return (result if has_aux else result[0]), gradients
-
-    def update(self, gradients, variables, optimizer=None):
-        """Lets the optimizer apply gradients of true size, as `value_and_grad` gives them.
-
-        Use it in place of `optimizer.apply`: a `LossScaleOptimizer` divides by its scale, which is
-        multiplied in here, and leaves out the step if a gradient is not finite.
-
-        Args:
-            gradients: Tensors, in a nest like `variables`.
-            variables: Variables the optimizer was built for.
-            optimizer: Which optimizer; needed if the model has an `OptimizerGroup`.
-
-        Raises:
-            ValueError: The model is not compiled, or which optimizer is meant is not clear.
-        """
-        optimizer = self._optimizer(optimizer)
-        gradients, variables = tree.flatten(gradients), tree.flatten(variables)
-        scale = _scale(optimizer)
-        if scale is not None:
-            gradients = [gradient * scale for gradient in gradients]
-        if BACKEND == "jax" and isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            _apply_scaled_on_jax(optimizer, gradients, variables)
-        else:
-            optimizer.apply(gradients, variables)
-
-    def record(self, loss, x, y=None, prediction=None, sample_weight=None):
-        """The mean loss and the compiled metrics of the epoch so far, this batch included.
-
-        Args:
-            loss: Scalar of this batch.
-            x: Inputs; tells the size of the batch, by which losses are weighted.
-            y: Targets, for the compiled metrics.
-            prediction: Outputs, for the compiled metrics. Without it those are not touched.
-            sample_weight: Weights, for the weighted metrics.
-
-        Returns:
-            The logs, a dict of name to scalar.
-        """
-        first = next(leaf for leaf in tree.flatten(x) if leaf is not None)
-        self._loss_tracker.update_state(loss, sample_weight=ops.shape(first)[0])
-        if prediction is None:
-            return self.get_metrics_result()
-        return self.compute_metrics(x, y, prediction, sample_weight)
-
-    def variables_of(self, name):
-        """The Variables that one member of an `OptimizerGroup` trains.
-
-        Args:
-            name: Name of the member; by default also that of the sub-model it trains.
-
-        Returns:
-            List of Variables.
-        """
-        part = getattr(self, name, None)
-        if not isinstance(part, keras.layers.Layer):
-            raise ValueError(
-                f"An `OptimizerGroup` needs a layer or model `self.{name}` for its member "
-                f"`{name}`, or your own `variables_of`. Received: self.{name}={part!r}."
-            )
-        return part.trainable_variables
-
-    def compile(self, optimizer="rmsprop", *args, auto_scale_loss=True, **kwargs):
-        if isinstance(optimizer, OptimizerGroup):
-            optimizer.attach(self.variables_of)
-            if auto_scale_loss and self.dtype_policy.name == "mixed_float16":
-                optimizer.scale_losses()
-            auto_scale_loss = False  # a wrapped group would hide its members
-        super().compile(optimizer, *args, auto_scale_loss=auto_scale_loss, **kwargs)
-
-    def compile_from_config(self, config):
-        # Keras leaves this to every model with a `compile` of its own.
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.built and self.optimizer is not None:
-            self.optimizer.build(self.trainable_variables)
-
-    def train_step(self, *arguments):
-        if BACKEND == "jax":
-            return self._lifted(self.step, *arguments)
+    # On torch, `train_on_batch` hands its arrays on as they are.
+    data = tree.map_structure(_tensor_of_array, arguments[-1])
+    if BACKEND != "jax":
         with without_gradients():  # `value_and_grad` records what it needs
-            return _logs("step", self.step(*arguments))
+            return function(data)
+    state, groups = arguments[0], groups()
+    pairs = [
+        pair
+        for group, values in zip(groups, state, strict=True)
+        for pair in zip(group, values, strict=True)
+    ]
+    with _Scope(pairs) as scope:
+        logs = function(data)
+        state = tuple([scope.get_current_value(v) for v in group] for group in groups)
+    known = {id(variable) for variable, _ in pairs}
+    strays = [variable.path for key, (variable, _) in scope.writes.items() if key not in known]
+    if strays:
+        raise ValueError(
+            f"`{function.__name__}` may write only Variables of the model: make what owns them a "
+            f"layer, a metric or the optimizer of the model. Received: writes to {strays}."
+        )
+    return logs, state
 
-    def test_step(self, *arguments):
-        if BACKEND == "jax":
-            return self._lifted(self.measure, *arguments)
-        return _logs("measure", self.measure(*arguments))
 
-    def _lifted(self, function, state, data):
-        """Runs a step on JAX: state in, state out."""
-        groups = [self.trainable_variables, self.non_trainable_variables, self.metrics_variables]
-        if len(state) == 4:  # training: the optimizer stands before the metrics
-            groups.insert(2, self.optimizer.variables)
-        pairs = [
-            pair for group in zip(groups, state, strict=True) for pair in zip(*group, strict=True)
-        ]
-        with _Scope(pairs) as scope:
-            logs = _logs(function.__name__, function(data))
-            state = tuple([scope.get_current_value(v) for v in group] for group in groups)
-        known = {id(variable) for variable, _ in pairs}
-        strays = [v.path for v, _ in scope.writes.values() if id(v) not in known]
-        if strays:
-            raise ValueError(
-                f"`{function.__name__}` may write only Variables of the model: make what owns "
-                f"them a layer, a metric or the optimizer of the model. Received: writes to "
-                f"{strays}."
-            )
-        return logs, state
+def _tensor_of_array(x):
+    is_array = isinstance(x, np.ndarray | np.generic) and x.dtype.kind in "biuf"
+    return ops.convert_to_tensor(x) if is_array else x
 
-    def _optimizer(self, optimizer):
-        optimizer = getattr(self, "optimizer", None) if optimizer is None else optimizer
-        if optimizer is None:
-            raise ValueError(
-                "`compile` the model with an optimizer before it takes a step. "
-                "Received: optimizer=None."
-            )
-        if isinstance(optimizer, OptimizerGroup):
-            raise ValueError(
-                "`optimizer` must be one member of the OptimizerGroup, such as "
-                f"self.optimizer[{next(iter(optimizer.members))!r}]. Received: the group."
-            )
-        return optimizer
+
+def apply_gradients(optimizer, gradients, variables):
+    """`optimizer.apply`, also for a LossScaleOptimizer on JAX.
+
+    Its own `apply` writes inside a branch of a compiled condition, which JAX forbids.
+
+    Args:
+        optimizer: A Keras optimizer.
+        gradients: List of tensors, multiplied by the loss scale of the optimizer.
+        variables: List of Variables.
+
+    Raises:
+        ValueError: A LossScaleOptimizer on JAX was built for other variables than these.
+    """
+    if BACKEND != "jax" or not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        optimizer.apply(gradients, variables)
+        return
+    if not optimizer.built:
+        optimizer.build(variables)
+    of = {id(v): gradient for v, gradient in zip(variables, gradients, strict=True)}
+    built, own = optimizer._trainable_variables, optimizer.variables
+    if {id(v) for v in built} != set(of):
+        raise ValueError(
+            "`variables` must be all those a LossScaleOptimizer was built for, on JAX. "
+            f"Received: {len(variables)} of {len(built)}."
+        )
+    new = optimizer.stateless_apply(_values(own), [of[id(v)] for v in built], _values(built))
+    for variable, value in zip([*built, *own], [*new[0], *new[1]], strict=True):
+        variable.assign(value)
 
 
 class _Scope(keras.StatelessScope):
@@ -526,24 +367,6 @@ def _tensorflow(run, variables, tensors):
     return value, tree.pack_sequence_as(aux, leaves), list(done)
 
 
-def _apply_scaled_on_jax(optimizer, gradients, variables):
-    """Keras' own `apply` writes inside a branch of a compiled `if`, which JAX forbids."""
-    if not optimizer.built:
-        optimizer.build(variables)
-    of = {id(v): gradient for v, gradient in zip(variables, gradients, strict=True)}
-    built = optimizer._trainable_variables
-    if {id(v) for v in built} != set(of):
-        raise ValueError(
-            "`variables` must be all those a LossScaleOptimizer was built for, on JAX. "
-            f"Received: {len(variables)} of {len(built)}."
-        )
-    new, state = optimizer.stateless_apply(
-        [v.value for v in optimizer.variables], [of[id(v)] for v in built], [v.value for v in built]
-    )
-    for variable, value in zip([*built, *optimizer.variables], [*new, *state], strict=True):
-        variable.assign(value)
-
-
 def _values(variables):
     """Present values as they are stored: autocast would give a copy that nothing depends on."""
     with _Scope() as scope:
@@ -582,7 +405,8 @@ def _check_wrt(leaves):
     return variables
 
 
-def _scalar_and_aux(result, has_aux):
+def check_result(result, has_aux):
+    """The pair (scalar tensor, auxiliary) out of what a function to differentiate returned."""
     if has_aux and not (isinstance(result, tuple | list) and len(result) == 2):
         raise TypeError(
             "With `has_aux`, `f` must return the pair (scalar, auxiliary). "
@@ -601,21 +425,15 @@ def _scalar_and_aux(result, has_aux):
     return value, aux
 
 
-def _scale(optimizer):
-    """The factor of the optimizer's loss scaling, or None."""
-    scale = optimizer.scale_loss(1.0)
-    return None if isinstance(scale, float) and scale == 1.0 else scale
+# Last, because it builds on everything above; the gradients and the step are imported together.
+from taolu.nn.optimizer_group import OptimizerGroup  # noqa: E402
+from taolu.nn.step_model import StepModel  # noqa: E402
 
-
-def _widened(x):
-    half = keras.backend.standardize_dtype(x.dtype) in ("float16", "bfloat16")
-    return ops.cast(x, "float32") if half else x
-
-
-def _logs(name, logs):
-    if not isinstance(logs, dict):
-        raise TypeError(
-            f"`{name}` must return its logs, a dict of name to scalar. "
-            f"Received: {type(logs).__name__}."
-        )
-    return logs
+__all__ = [
+    "OptimizerGroup",
+    "StepModel",
+    "grad",
+    "override",
+    "value_and_grad",
+    "without_gradients",
+]

@@ -104,11 +104,11 @@ def test_single_batches_train_and_test_as_in_stock_keras():
     assert_equal_models(ours, stock, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("option", [{"gradient_accumulation_steps": 2}, {"use_ema": True}])
-def test_optimizer_options_do_as_in_stock_fit(option):
+def test_accumulation_and_averages_do_as_in_stock_fit():
     ours, stock = small(Plain), small(keras.Model)
     for model in (ours, stock):
-        train(model, epochs=2, optimizer=keras.optimizers.Adam(0.05, **option))
+        options = {"gradient_accumulation_steps": 2, "use_ema": True, "ema_momentum": 0.5}
+        train(model, epochs=2, optimizer=keras.optimizers.SGD(0.1, momentum=0.5, **options))
     assert_equal_models(ours, stock, rtol=1e-5, atol=1e-6)
 
 
@@ -142,7 +142,8 @@ def test_fit_traces_the_step_once():
     model = small(Plain)
     train(model, epochs=1)
     first = model.runs
-    assert first == {"jax": 1, "tensorflow": 2, "torch": 4}[BACKEND]  # TensorFlow: always twice
+    # TensorFlow makes the variables of the metrics in a first trace, as in stock Keras
+    assert first == {"jax": 1, "tensorflow": 2, "torch": 4}[BACKEND]
     model.fit(X, Y, batch_size=8, epochs=5, verbose=0)
     assert model.runs == (24 if BACKEND == "torch" else first)
 
@@ -158,7 +159,8 @@ def test_a_smaller_last_batch_costs_at_most_one_more_trace():
 
 
 def test_mixed_bfloat16_is_stock_fit():
-    ours, stock = (network(kind, "mixed_bfloat16") for kind in (Plain, keras.Model))
+    policy = "mixed_bfloat16"
+    ours, stock = (network(kind, policy, rich=False) for kind in (Plain, keras.Model))
     history, truth = train(ours), train(stock)
     np.testing.assert_allclose(history["loss"], truth["loss"], rtol=1e-6)
     assert {v.dtype for v in ours.trainable_variables} == {"float32"}
@@ -174,7 +176,7 @@ def half_precision():
 class Small(Plain):
     """A loss so small that float16 flushes its gradients to zero unless they are scaled."""
 
-    factor = 1e-6
+    factor = 1e-8
 
     def objective(self, x, y, weight):
         loss, prediction = super().objective(x, y, weight)
@@ -182,20 +184,18 @@ class Small(Plain):
 
 
 @pytest.mark.usefixtures("half_precision")
-@pytest.mark.parametrize(("factor", "scale"), [(1.0, 2.0**8), (1e-8, 2.0**24)])
-def test_mixed_float16_trains_as_float32_does(factor, scale):
+def test_mixed_float16_trains_as_float32_does():
     # Truth: the same step in float32. SGD, so that the size of the gradient shows.
     def trained(dtype, optimizer):
         keras.config.set_dtype_policy(dtype)
         model = small(Small)
-        model.factor = factor
         before = [array(v) for v in model.trainable_variables]
         history = train(model, epochs=2, optimizer=optimizer)
         pairs = zip(model.trainable_variables, before, strict=True)
         return [array(v) - start for v, start in pairs], history
 
-    descent = [keras.optimizers.SGD(0.1 / factor) for _ in range(2)]
-    scaled = keras.optimizers.LossScaleOptimizer(descent[0], initial_scale=scale)
+    descent = [keras.optimizers.SGD(0.1 / Small.factor) for _ in range(2)]
+    scaled = keras.optimizers.LossScaleOptimizer(descent[0], initial_scale=2.0**24)
     moves, history = trained("mixed_float16", scaled)
     assert int(array(scaled.iterations)) == 8
     truth, losses = trained("float32", descent[1])
@@ -275,8 +275,8 @@ def test_measure_is_what_evaluate_runs():
 
 
 def test_evaluate_leaves_the_model_alone_and_validation_works():
-    model = network(Plain)
-    model.compile("adam", "mse", metrics=["mae"])
+    model = network(Plain, rich=False)
+    model.compile("sgd", "mse", metrics=["mae"])
     before = [array(v) for v in model.variables]
     loss = model.evaluate(X, Y, verbose=0)
     for v, value in zip(model.variables, before, strict=True):
