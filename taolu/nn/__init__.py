@@ -13,6 +13,23 @@ Keras is first imported.
 
 # First, because it chooses the backend before anything imports Keras.
 from taolu.nn import differentiate  # isort: skip
-from taolu.nn import activations, initializers, layers, masking, optimizers
+from taolu.nn import (
+    activations,
+    initializers,
+    layers,
+    masking,
+    optimizers,
+    reuse,
+    signal,
+)
 
-__all__ = ["activations", "differentiate", "initializers", "layers", "masking", "optimizers"]
+__all__ = [
+    "activations",
+    "differentiate",
+    "initializers",
+    "layers",
+    "masking",
+    "optimizers",
+    "reuse",
+    "signal",
+]
