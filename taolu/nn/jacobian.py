@@ -19,17 +19,19 @@ from taolu.nn.differentiate import grad
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Singular values of a matrix in three numbers; of the smaller side, so none is zero by shape.
+    """Singular values of a matrix in four numbers; of the smaller side, so none is zero by shape.
 
     Attributes:
         smallest: The least one.
         median: The middle one.
         largest: The greatest one, how much a vector can grow.
+        typical: Their root mean square, what lengths feel on average.
     """
 
     smallest: float
     median: float
     largest: float
+    typical: float
 
 
 def spectrum(matrices: Iterable[np.ndarray]) -> Spectrum:
@@ -40,13 +42,15 @@ def spectrum(matrices: Iterable[np.ndarray]) -> Spectrum:
 
     Example:
         >>> spectrum([3 * np.eye(2), 4 * np.eye(2)])
-        Spectrum(smallest=5.0, median=5.0, largest=5.0)
+        Spectrum(smallest=5.0, median=5.0, largest=5.0, typical=5.0)
     """
     whole = np.hstack(list(matrices))
     if not np.isfinite(whole).all():
-        return Spectrum(math.nan, math.nan, math.nan)
+        return Spectrum(*[math.nan] * 4)
     values = np.linalg.svd(whole, compute_uv=False)
-    return Spectrum(float(values[-1]), float(np.median(values)), float(values[0]))
+    values[values <= max(whole.shape) * np.finfo("float64").eps * values[0]] = 0  # rounding
+    typical = np.sqrt(np.mean(np.square(values)))
+    return Spectrum(*map(float, (values[-1], np.median(values), values[0], typical)))
 
 
 def jacobians(

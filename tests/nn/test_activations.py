@@ -12,6 +12,8 @@ from taolu.nn.activations import bilinear, geglu, glu, reglu, silu, su_exp, swig
 from taolu.nn.differentiate import grad
 from taolu.nn.initializers import GeometricNormal, gain_for
 
+pytestmark = pytest.mark.usefixtures("fast_compile")
+
 OURS = (activations.su_exp, activations.squared_relu, activations.star_relu)
 TYPES = ("float32", "float16", "bfloat16")
 GRID = np.linspace(-8, 8, 4001).astype("float32")

@@ -19,6 +19,8 @@ from taolu.nn.initializers import (
     scale_feedback,
 )
 
+pytestmark = pytest.mark.usefixtures("fast_compile")
+
 ALL = (GeometricNormal, GeometricUniform, Orthogonal, DeltaOrthogonal)
 LAWS = (GeometricNormal, GeometricUniform)
 

@@ -13,6 +13,8 @@ from taolu.nn.differentiate import grad
 from taolu.nn.layers.tied_projection import TiedProjection
 from taolu.nn.reuse import clone, features, freeze, insert, replace, split
 
+pytestmark = pytest.mark.usefixtures("fast_compile")
+
 X = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
 IDS = np.array([[1, 2, 3, 0], [4, 5, 0, 0]])
 

@@ -10,6 +10,8 @@ from keras import layers, ops
 from taolu.nn.initializers import GeometricNormal, Orthogonal
 from taolu.nn.signal import signal_report
 
+pytestmark = pytest.mark.usefixtures("fast_compile")
+
 X = np.random.default_rng(0).normal(size=(6, 5)).astype("float32")
 
 
