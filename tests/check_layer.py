@@ -17,31 +17,11 @@ from pathlib import Path
 import keras
 import numpy as np
 from keras import ops, tree
+from samples import LENGTHS, compiled, huge, lay_out, move, noise, numpy, prefixes, zeros
 
 from taolu.nn import differentiate
 
-LENGTHS = (5, 3, 3)  # of the default sample, in steps
 TOLERANCE = 1e-5  # float32, relative to outputs of size 1
-HUGE = 1e4  # in padding: finite in float16 too
-
-
-def floats(*width, lengths=LENGTHS, seed=0):
-    """Random normal inputs, float32 (batch, time, *width)."""
-    shape = (len(lengths), max(lengths), *width)
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
-def ids(size, lengths=LENGTHS, seed=0):
-    """Random ids from 1 to size - 1, int32 (batch, time), with the largest among the real ones."""
-    shape = (len(lengths), max(lengths))
-    values = np.random.default_rng(seed).integers(1, size, shape).astype("int32")
-    values[0, 0] = size - 1
-    return values
-
-
-def prefixes(lengths, time=None):
-    """Bool (batch, time), True on the first `lengths[b]` steps of row b."""
-    return np.arange(time or max(lengths))[None] < np.asarray(lengths)[:, None]
 
 
 @dataclass(frozen=True)
@@ -122,6 +102,11 @@ class Case:
             check_half_precision(self, "mixed_float16")
             check_half_precision(self, "mixed_bfloat16")
 
+    def laid_out(self, mask, fill, source=None, seed=4):
+        """The arguments with their real content where `mask` is True, and padding elsewhere."""
+        source = self.sample_mask if source is None else source
+        return lay_out(self.arguments, self.masked, source, mask, fill, seed)
+
     def call(self, layer, arguments, mask):
         """Outputs of the layer, as a flat list."""
         rest = {name: x for name, x in arguments.items() if name != self.first}
@@ -152,38 +137,41 @@ class Subject:
 
     def __init__(self, case, policy="float32"):
         self.case = case
-        self.layer = layer = case.built(policy)
-        self._run = compiled(lambda arguments, mask: case.call(layer, arguments, mask))
+        self.layer = case.built(policy)
+        self._run = compiled(self._call)
         self._differentiate = compiled(self._gradients)
 
     def run(self, arguments, mask):
         """Outputs, a list."""
-        return [numpy(x) for x in self._run(arguments, mask)]
+        return [numpy(x) for x in self._run(self._weights(), arguments, mask)]
 
     def kinds(self, arguments, mask):
         """Dtypes of the outputs, a list."""
-        outputs = self._run(arguments, mask)
+        outputs = self._run(self._weights(), arguments, mask)
         return [keras.backend.standardize_dtype(x.dtype) for x in outputs]
 
     def gradients(self, arguments, mask):
         """Gradients of `_objective`: by float argument, and a list by trainable weight."""
-        inputs, weights = self._differentiate(arguments, mask)
+        inputs, weights = self._differentiate(self._weights(), arguments, mask)
         return {k: numpy(x) for k, x in inputs.items()}, [numpy(x) for x in weights]
 
-    def _gradients(self, arguments, mask):
-        variables = self.layer.trainable_weights
+    def _weights(self):
+        return [ops.convert_to_tensor(numpy(weight)) for weight in self.layer.trainable_weights]
+
+    def _call(self, weights, arguments, mask):
+        with differentiate.override(list(zip(self.layer.trainable_weights, weights, strict=True))):
+            return self.case.call(self.layer, arguments, mask)
+
+    def _gradients(self, weights, arguments, mask):
         names = [name for name, x in self.case.arguments.items() if x.dtype.kind == "f"]
         inputs = {name: ops.convert_to_tensor(arguments[name]) for name in names}
-        wrt = (inputs, [ops.convert_to_tensor(numpy(weight)) for weight in variables])
-        if not tree.flatten(wrt):
-            return wrt
 
         def objective(values):
-            with differentiate.override(list(zip(variables, values[1], strict=True))):
-                outputs = self.case.call(self.layer, {**arguments, **values[0]}, mask)
+            outputs = self._call(values[1], {**arguments, **values[0]}, mask)
             return _objective(self.case, outputs, mask)
 
-        return differentiate.grad(objective, wrt)
+        wrt = inputs, weights
+        return differentiate.grad(objective, wrt) if tree.flatten(wrt) else wrt
 
 
 def check_layer(make, inputs, **options):
@@ -191,20 +179,21 @@ def check_layer(make, inputs, **options):
     check(Case(make, inputs, **options))
 
 
-def check(case):
+def check(case, policies=("mixed_float16", "mixed_bfloat16")):
     """Passes when the layer of this case keeps every promise that it declares."""
     subject = Subject(case)
     check_shape(subject)
     check_config(subject)
     if case.sample_mask is not None:
         check_padding(subject)
+        check_any_padding(subject)
         if case.unpadded:
             check_without_padding(subject)
         check_empty_rows(subject)
         if case.differentiable:
             check_gradient_of_padding(subject)
     check_model(subject)  # last of those in float32: it trains the layer
-    for policy in ("mixed_float16", "mixed_bfloat16") if case.half else ():
+    for policy in policies if case.half else ():
         check_half_precision(Subject(case, policy))
 
 
@@ -239,17 +228,32 @@ def check_config(subject):
 def check_padding(subject):
     """Real positions do not see how much padding there is, where it stands, nor what is in it."""
     case, mask = subject.case, subject.case.sample_mask
-    wanted = _real(case, subject.run(_laid_out(case, mask, _zeros), mask), mask)
+    wanted = _real(case, subject.run(case.laid_out(mask, zeros), mask), mask)
     for where in case.layouts:
-        for more, fill in ((0, _noise), (0, _huge), (3, _noise)):
-            moved = _move(mask, where, more)
+        for more, fill in ((0, noise), (0, huge), (3, noise)):
+            moved = move(mask, where, more)
             given = moved[..., None] if more else moved  # (batch, time, 1) is a mask too
-            outputs = subject.run(_laid_out(case, moved, fill), given)
+            outputs = subject.run(case.laid_out(moved, fill), given)
             said = f"{where} padding, {more} more, {fill.__name__}"
             assert all(np.isfinite(x).all() for x in outputs), f"{said}: not finite"
             _assert_close(_real(case, outputs, moved), wanted, case.tolerance, said)
             if case.padding_zeros:
                 assert not any(x[~moved].any() for x in outputs), f"{said}: not zeros"
+
+
+def check_any_padding(subject, draws=8):
+    """The same, with lengths, places and contents drawn at random."""
+    case, whole = subject.case, subject.case.sample_mask
+    for seed in range(draws):
+        rng = np.random.default_rng(seed)
+        lengths = rng.integers(0, whole.sum(axis=1) + 1)
+        mask = whole & (np.arange(whole.shape[1]) < lengths[:, None])
+        where, fill = rng.choice(case.layouts), (zeros, noise, huge)[rng.integers(3)]
+        moved = move(mask, where, 3, seed)
+        wanted = _real(case, subject.run(case.arguments, mask), mask)
+        outputs = subject.run(case.laid_out(moved, fill, mask, seed), moved[..., None])
+        said = f"draw {seed}, lengths {lengths}, {where} padding, {fill.__name__}"
+        _assert_close(_real(case, outputs, moved), wanted, case.tolerance, said)
 
 
 def check_without_padding(subject):
@@ -267,7 +271,7 @@ def check_without_padding(subject):
 def check_empty_rows(subject):
     """A row without a real position disturbs nothing, and stays finite."""
     case, mask = subject.case, subject.case.sample_mask.copy()
-    wanted = subject.run(_laid_out(case, mask, _zeros), mask)
+    wanted = subject.run(case.laid_out(mask, zeros), mask)
     mask[-1] = False
     outputs = subject.run(case.arguments, mask)
     for output, want, follows in zip(outputs, wanted, case.follows, strict=True):
@@ -284,13 +288,13 @@ def check_gradient_of_padding(subject):
     case, mask = subject.case, subject.case.sample_mask.copy()
     if case.empty_zeros:
         mask[-1] = False
-    inputs, weights = subject.gradients(_laid_out(case, mask, _noise, mask), mask)
+    inputs, weights = subject.gradients(case.laid_out(mask, noise, mask), mask)
     for name in set(case.masked) & set(inputs):
         assert np.isfinite(inputs[name]).all(), "the gradient is not finite"
         assert inputs[name][mask].any(), "no gradient at all"
         assert not inputs[name][~mask].any(), "the gradient reaches padding"
     # Nor does the content of padding move a weight.
-    _, others = subject.gradients(_laid_out(case, mask, _zeros, mask), mask)
+    _, others = subject.gradients(case.laid_out(mask, zeros, mask), mask)
     _assert_close(weights, others, 10 * case.tolerance, "gradient of the weights")
 
 
@@ -303,12 +307,9 @@ def check_model(subject):
     if case.sample_mask is not None:
         data["the_mask"] = case.sample_mask
         check_mask(case, layer, outputs)
-        found = [np.asarray(x) for x in tree.flatten(model.predict_on_batch(data))]
-        wanted = subject.run(case.arguments, case.sample_mask)
-        _assert_close(found, wanted, case.tolerance, "the mask that Keras carries")
     before = [numpy(weight) for weight in layer.trainable_weights]
     if before:
-        _train(model, data)
+        _train(model, data, subject.run(case.arguments, case.sample_mask))
     pairs = zip(layer.trainable_weights, before, strict=True)
     still = [weight.path for weight, old in pairs if np.array_equal(numpy(weight), old)]
     still = [path for path in still if not any(part in path for part in case.idle)]
@@ -318,9 +319,14 @@ def check_model(subject):
         model.save(path)
         loaded = keras.models.load_model(path)
     assert len(loaded.weights) == len(model.weights), "the file has other weights"
-    answers = (tree.flatten(m.predict_on_batch(data)) for m in (model, loaded))
-    for old, new in zip(*answers, strict=True):
-        np.testing.assert_array_equal(new, old, strict=True)
+    for old, new in zip(model.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(numpy(new), numpy(old), err_msg=old.path)
+    found = tree.flatten(loaded.predict_on_batch(data))
+    wanted = subject.run(case.arguments, case.sample_mask)
+    _assert_close(found, wanted, case.tolerance, "the model loaded, its mask carried by Keras")
+    if keras.backend.backend() != "jax":  # there another program would have to be compiled
+        for old, new in zip(tree.flatten(model.predict_on_batch(data)), found, strict=True):
+            np.testing.assert_array_equal(new, old, strict=True)
 
 
 def check_mask(case, layer, outputs):
@@ -347,10 +353,10 @@ def check_half_precision(subject):
     if mask is not None:
         mask = mask.copy()
         mask[-1] = False
-        filled = subject.run(_laid_out(case, mask, _huge, mask), mask)
+        filled = subject.run(case.laid_out(mask, huge, mask), mask)
         finite = all(np.isfinite(x).all() for x in _real(case, filled, mask))
         assert finite, f"{layer.compute_dtype}, huge padding: not finite"
-        arguments = _laid_out(case, mask, _noise, mask)
+        arguments = case.laid_out(mask, noise, mask)
     finite = all(np.isfinite(x).all() for x in subject.run(arguments, mask))
     assert finite, f"{layer.compute_dtype}: not finite"
     wanted = layer.compute_dtype if case.output_dtype is None else case.output_dtype
@@ -406,8 +412,7 @@ def _graph(case, layer):
     return inputs, case.call(layer, arguments, mask)
 
 
-def _train(model, data):
-    answers = tree.flatten(model.predict_on_batch(data))
+def _train(model, data, answers):
     kept = [i for i, x in enumerate(tree.flatten(model.outputs)) if "float" in x.dtype]
     trained = keras.Model(model.inputs, [tree.flatten(model.outputs)[i] for i in kept])
     trained.compile(keras.optimizers.SGD(0.1), loss=["mse"] * len(kept))
@@ -426,55 +431,6 @@ def _shapes(nest):
     return [shape for part in nest for shape in _shapes(part)]
 
 
-def compiled(function):
-    """On JAX one program instead of a hundred small ones, each of which would be compiled."""
-    if keras.backend.backend() != "jax":
-        return function
-    import jax
-
-    return jax.jit(function)
-
-
-# Padding
-
-
-def _zeros(rng, shape, largest):
-    return np.zeros(shape)
-
-
-def _noise(rng, shape, largest):
-    return rng.normal(size=shape) if largest is None else rng.integers(0, largest + 1, shape)
-
-
-def _huge(rng, shape, largest):
-    return HUGE * rng.choice([-1, 1], shape) if largest is None else np.full(shape, largest)
-
-
-def _move(mask, where, more):
-    """The mask with as many real steps in each row, and `more` further steps of padding."""
-    batch, time = mask.shape[0], mask.shape[1] + more
-    moved, rng = np.zeros((batch, time), bool), np.random.default_rng(3)
-    for row, length in enumerate(mask.sum(axis=1)):
-        if where == "holes":
-            moved[row, rng.choice(time, length, replace=False)] = True
-        else:
-            moved[row, slice(length) if where == "right" else slice(time - length, time)] = True
-    return moved
-
-
-def _laid_out(case, mask, fill, source=None):
-    """The arguments with their real content where `mask` is True, and padding elsewhere."""
-    source, rng = case.sample_mask if source is None else source, np.random.default_rng(4)
-    laid = dict(case.arguments)
-    for name in case.masked:
-        array = laid[name]
-        largest = None if array.dtype.kind == "f" else array.max()
-        new = fill(rng, (*mask.shape, *array.shape[2:]), largest).astype(array.dtype)
-        new[mask] = array[source]
-        laid[name] = new
-    return laid
-
-
 def _real(case, outputs, mask):
     """What the outputs say of real positions, and of rows that have one."""
     kept = []
@@ -484,9 +440,6 @@ def _real(case, outputs, mask):
         elif follows == "row":
             kept.append(numpy(output)[mask.any(axis=1)])
     return kept
-
-
-# Numbers
 
 
 def _objective(case, outputs, mask):
@@ -501,13 +454,6 @@ def _objective(case, outputs, mask):
             weight = weight * ops.cast(real, "float32")
         total = total + ops.sum(ops.cast(output, "float32") * weight)
     return total
-
-
-def numpy(x):
-    """The tensor as a NumPy array, half precision as float32."""
-    if "float16" in keras.backend.standardize_dtype(x.dtype):
-        x = ops.cast(x, "float32")
-    return np.asarray(ops.convert_to_numpy(x))
 
 
 def _assert_close(found, wanted, tolerance, said):

@@ -9,7 +9,8 @@ one process for all layers, because starting a backend costs seconds.
 import sys
 
 import numpy as np
-from check_layer import Subject, numpy
+from check_layer import Subject
+from samples import numpy
 
 
 def weights_of(cases):

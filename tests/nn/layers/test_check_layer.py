@@ -4,8 +4,9 @@ import check_layer
 import keras
 import numpy as np
 import pytest
-from check_layer import Case, Subject, floats, ids
+from check_layer import Case, Subject
 from keras import ops
+from samples import HUGE, LENGTHS, floats, huge, ids, move
 
 from taolu.nn.masking import apply_mask, as_mask
 
@@ -149,8 +150,8 @@ ZEROS = {"padding_zeros": True, "empty_zeros": True}
     [
         (DividesByTime, "check_padding", "right padding, 3 more", {}),
         (DividesByTime, "check_without_padding", "without padding, length 1", {}),
-        (ReadsValues, "check_padding", "right padding, 0 more, _noise", {}),
-        (MasksTooLate, "check_padding", "right padding, 0 more, _noise", {}),
+        (ReadsValues, "check_padding", "right padding, 0 more, noise", {}),
+        (MasksTooLate, "check_padding", "right padding, 0 more, noise", {}),
         (KnowsNoFlatMask, "check_padding", "right padding, 3 more", {}),
         (LeaksGradient, "check_gradient_of_padding", "the gradient reaches padding", {}),
         (DividesByNothing, "check_empty_rows", "an empty row: not finite", {}),
@@ -162,7 +163,7 @@ ZEROS = {"padding_zeros": True, "empty_zeros": True}
         (LosesMask, "check_model", "the mask is lost", {}),
         (Sound, "check_model", "the mask is handed on", {"passes_mask": False}),
         (DeadWeight, "check_model", "leaves these weights as they are: .*dead", {}),
-        (ForgetsState, "check_model", "not equal", {}),
+        (ForgetsState, "check_model", "the model loaded", {}),
     ],
 )
 def test_a_fault_is_found(fault, check, message, declared):
@@ -195,14 +196,14 @@ def test_samples_are_padded_to_the_right_and_known_by_seed():
     assert ids(5, (3, 1)).max() == 4
     np.testing.assert_array_equal(floats(2), floats(2))
     case = Case(lambda: Sound(4), floats(4))
-    assert case.sample_mask.sum(axis=1).tolist() == list(check_layer.LENGTHS)
+    assert case.sample_mask.sum(axis=1).tolist() == list(LENGTHS)
 
 
 @pytest.mark.parametrize("where", ["right", "left", "holes"])
 def test_padding_moves_and_the_real_content_stays(where):
     case = Case(lambda: Sound(4), floats(4))
-    moved = check_layer._move(case.sample_mask, where, 3)
-    laid = check_layer._laid_out(case, moved, check_layer._huge)["inputs"]
-    assert moved.sum(axis=1).tolist() == list(check_layer.LENGTHS)
+    moved = move(case.sample_mask, where, 3)
+    laid = case.laid_out(moved, huge)["inputs"]
+    assert moved.sum(axis=1).tolist() == list(LENGTHS)
     np.testing.assert_array_equal(laid[moved], case.inputs[case.sample_mask])
-    assert np.abs(laid[~moved]).min() == check_layer.HUGE
+    assert np.abs(laid[~moved]).min() == HUGE

@@ -13,7 +13,8 @@ import keras
 import numpy as np
 import parity
 import pytest
-from check_layer import Case, check, floats, ids
+from check_layer import Case, Subject, check, check_half_precision
+from samples import floats, ids
 
 import taolu.nn
 from taolu.nn.layers import pooling
@@ -170,7 +171,13 @@ EXEMPT = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_layer_passes_the_gate(name):
-    check(CASES[name])
+    check(CASES[name], ("mixed_float16",))
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow  # half a minute together on JAX
+def test_a_layer_knows_bfloat16(name):
+    check_half_precision(Subject(CASES[name], "mixed_bfloat16"))
 
 
 def public_layers():
@@ -191,6 +198,7 @@ def test_every_public_layer_is_on_the_list():
     for case in CASES.values():
         covered |= {type(part).__name__ for part in case.built()._flatten_layers()}
     assert set(public_layers()) - covered == set(), "add these layers to CASES"
+    assert set(EXEMPT) <= set(public_layers())
 
 
 @pytest.mark.slow

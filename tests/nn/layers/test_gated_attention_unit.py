@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from check_layer import compiled, numpy, prefixes
+from samples import compiled, numpy, prefixes
 
 from taolu.nn.layers.attention_bias import ALiBi, Nezha, T5Bias
 from taolu.nn.layers.gated_attention_unit import GatedAttentionUnit

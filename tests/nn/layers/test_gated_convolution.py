@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from check_layer import compiled, numpy, prefixes
 from keras import ops
+from samples import compiled, numpy, prefixes
 
 from taolu.nn.layers.gated_convolution import GatedConvolution
 from taolu.nn.masking import apply_mask

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from check_layer import numpy
+from samples import numpy
 
 from taolu.nn.layers.mixed_embedding import MixedEmbedding
 from taolu.nn.layers.pooling import MeanPooling

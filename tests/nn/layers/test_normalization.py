@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from check_layer import compiled, numpy
 from keras import ops
+from samples import compiled, numpy
 
 from taolu.nn.layers.normalization import ConditionalLayerNormalization, ScaleOffset
 

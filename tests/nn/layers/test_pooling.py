@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from check_layer import compiled, numpy
 from keras import ops
+from samples import compiled, numpy
 
 from taolu.nn.differentiate import grad
 from taolu.nn.layers.pooling import (

@@ -6,8 +6,8 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from check_layer import compiled, numpy
 from keras import ops
+from samples import compiled, numpy
 
 from taolu.nn.differentiate import grad, override
 from taolu.nn.layers.tied_projection import TiedProjection
