@@ -10,10 +10,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 SAYS = {
+    "activations.py": ["su_exp   -0.367879   -1.0000", "literally    20000.0     nan"],
     "attention.py": ["without positions: accuracy", "with positions: accuracy 1.00"],
     "count_words.py": ["words: 21000 in all", "not numbers: ['three']"],
     "lexicon.py": ["joining them changes the text by", "margin 2.5", "words that save most"],
+    "masked_pooling.py": ["  MeanPooling         2.600    1.625", "abc.. read backwards: cba.."],
+    "model_surgery.py": ["Missing: 'embed'", "differ from the whole by 0.0"],
     "new_words.py": ["cohesion from (2, 4, 6) nats", "ranked last because known"],
+    "signal_report.py": ["by the formula 0.010100", "linear      Orthogonal"],
 }
 
 
