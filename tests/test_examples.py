@@ -11,12 +11,16 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 SAYS = {
     "activations.py": ["su_exp   -0.367879   -1.0000", "literally    20000.0     nan"],
+    "adaptive_dynamics.py": ["scalar_rmsprop  [0.849 1.131]", "vector                   1946"],
     "attention.py": ["without positions: accuracy", "with positions: accuracy 1.00"],
     "count_words.py": ["words: 21000 in all", "not numbers: ['three']"],
+    "lazy_optimizer.py": ["2.61   4.19   5.99", "1.00   1.00   1.00   1.00   1.00   1.00"],
     "lexicon.py": ["joining them changes the text by", "margin 2.5", "words that save most"],
+    "lookahead.py": ["[0.4406835", "fast 0.6441, slow 0.7952"],
     "masked_pooling.py": ["  MeanPooling         2.600    1.625", "abc.. read backwards: cba.."],
     "model_surgery.py": ["Missing: 'embed'", "differ from the whole by 0.0"],
     "new_words.py": ["cohesion from (2, 4, 6) nats", "ranked last because known"],
+    "optimizer_dynamics.py": ["0.003397     2.01    0.000047     4.00", "momentum 0.95: friction"],
     "signal_report.py": ["by the formula 0.010100", "linear      Orthogonal"],
 }
 
