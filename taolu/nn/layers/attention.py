@@ -73,7 +73,8 @@ class Attention(keras.layers.Layer):
         cache: Keys and values of the past, see `make_cache`. This call writes its own at
             `cache_index`; without an index the cache is only read (see `project_memory`).
         cache_index: Slot of the first input: an int, a scalar, or int (batch,) where rows have
-            different lengths. Slots that are not written yet are hidden.
+            different lengths. Slots that are not written yet are hidden. Only an int is checked
+            to leave room; a tensor must.
         training: Whether probabilities are dropped.
 
     Returns:

@@ -64,6 +64,13 @@ def attend(query, key, value, scoring: Scoring, distance, mask=None, bias=None, 
     Returns:
         Float (batch, query, heads, value width). A query that sees no key gets zeros, and neither
         it nor any key gets a gradient through it.
+
+    Example:
+        >>> query, key = ops.zeros((1, 1, 1, 2)), ops.zeros((1, 2, 1, 2))
+        >>> value = ops.array([[[[2.0, 4.0]], [[6.0, 8.0]]]])
+        >>> context = attend(query, key, value, Scoring(scale=1.0), ops.array([[0, 1]]))
+        >>> ops.convert_to_numpy(context)[0, 0, 0].tolist()
+        [4.0, 6.0]
     """
     bias = _sum(bias, scoring.bias(distance))
     vectors = scoring.vectors(distance)

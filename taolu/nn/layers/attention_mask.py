@@ -45,12 +45,22 @@ def pair_bias(bias, sizes):
 
 
 def over_heads(pairs):
-    """Adds the axis of heads, and of the batch where there is none: (1 or batch, 1, query, key)."""
+    """Adds the axis of heads, and of the batch where there is none: (1 or batch, 1, query, key).
+
+    Example:
+        >>> tuple(over_heads(ops.ones((3, 4))).shape), tuple(over_heads(ops.ones((2, 3, 4))).shape)
+        ((1, 1, 3, 4), (2, 1, 3, 4))
+    """
     return pairs[None, None] if len(pairs.shape) == 2 else pairs[:, None]
 
 
 def both(first, second):
-    """Where both masks are True; None stands for a mask that is True everywhere."""
+    """Where both masks are True; None stands for a mask that is True everywhere.
+
+    Example:
+        >>> both(None, None) is None
+        True
+    """
     if first is None or second is None:
         return second if first is None else first
     return ops.logical_and(first, second)

@@ -18,7 +18,8 @@ def write(cache, new, index):
             different lengths.
 
     Returns:
-        Like `cache`. Steps that would fall behind its end are lost when `index` is (batch,).
+        Like `cache`. Steps that would fall behind its end are lost when `index` is (batch,); a
+        scalar must leave room for all of them.
 
     Example:
         >>> ops.convert_to_numpy(write(ops.zeros((2, 3)), ops.ones((2, 1)), 2))
@@ -62,13 +63,14 @@ def _per_row(index):
 def written(cache, place, mask, index):
     """Slots that hold a real step after a call: bool (1 or batch, length).
 
+    Slots of earlier calls count as real: whoever padded them must keep saying so with
+    `memory_mask`.
+
     Args:
         cache: Any array (batch, length, ...).
         place: Slots of the steps of this call, see `slots`.
         mask: Bool (batch, time), which of these steps are real, or None.
         index: Slot of the first of them.
-
-    Slots before the call count as real: whoever pads must keep saying so with `memory_mask`.
     """
     slot = ops.arange(ops.shape(cache)[1], dtype="int32")
     held = slot <= place[..., -1:]
