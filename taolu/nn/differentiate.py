@@ -16,6 +16,7 @@ import contextlib
 import importlib.util
 import os
 import sys
+from typing import Any
 
 if "keras" not in sys.modules and importlib.util.find_spec("jax"):
     # Keras writes TensorFlow into its own configuration file at its first import.
@@ -59,7 +60,7 @@ def value_and_grad(f, wrt, has_aux=False):
         [9.0, [3.0, 12.0]]
     """
     leaves = tree.flatten(wrt)
-    variables = _check_wrt(leaves)
+    variables, tensors = _check_wrt(leaves)
     # A tied Variable may be listed twice; it is differentiated once.
     unique = list({id(v): v for v in variables}.values())
 
@@ -67,7 +68,7 @@ def value_and_grad(f, wrt, has_aux=False):
         result = f() if variables else f(tree.pack_sequence_as(wrt, list(tensors)))
         return check_result(result, has_aux)
 
-    tensors = _values(unique) if variables else [ops.convert_to_tensor(x) for x in leaves]
+    tensors = _values(unique) if variables else tensors
     differentiate = {"jax": _jax, "torch": _torch, "tensorflow": _tensorflow}[BACKEND]
     value, aux, gradients = differentiate(run, unique, tensors)
     if variables:
@@ -278,7 +279,7 @@ class _Scope(keras.StatelessScope):
 def _jax(run, variables, tensors):
     import jax
 
-    outside = {}
+    outside: dict[str, Any] = {}
 
     def pure(values):
         with _Scope(zip(variables, values, strict=True) if variables else ()) as scope:
@@ -381,7 +382,7 @@ def _values(variables):
 
 
 def _check_wrt(leaves):
-    """The Variables among the leaves: all of them, or none."""
+    """The Variables among the leaves, all of them or none, and the leaves as tensors if none."""
     variables = [x for x in leaves if isinstance(x, keras.Variable)]
     if not leaves:
         raise ValueError(
@@ -393,16 +394,19 @@ def _check_wrt(leaves):
             "`wrt` must hold either Variables or tensors, not both. "
             f"Received: {len(variables)} Variables among {len(leaves)} leaves."
         )
-    for x in leaves:
-        try:
-            dtype = keras.backend.standardize_dtype(ops.convert_to_tensor(x).dtype)
-        except (TypeError, ValueError) as error:
-            raise TypeError(
-                f"`wrt` must hold either Variables or tensors. Received: {x!r}."
-            ) from error
+    tensors = [] if variables else [_tensor(x) for x in leaves]
+    for x in variables or tensors:
+        dtype = keras.backend.standardize_dtype(x.dtype)
         if not keras.backend.is_float_dtype(dtype):
             raise ValueError(f"`wrt` must be float. Received: dtype {dtype}.")
-    return variables
+    return variables, tensors
+
+
+def _tensor(x):
+    try:
+        return ops.convert_to_tensor(x)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"`wrt` must hold either Variables or tensors. Received: {x!r}.") from error
 
 
 def check_result(result, has_aux):

@@ -284,7 +284,6 @@ class _RandomStates(keras.losses.Loss):
                 variable.assign(store[str(i)])
 
 
-@functools.cache
 def _functional(cls):
     """The class of those instances of `cls` that are made from inputs and outputs.
 
@@ -293,10 +292,11 @@ def _functional(cls):
     """
     if issubclass(cls, _Functional):
         return cls
-    names = {key: getattr(cls, key) for key in ("__module__", "__qualname__", "__doc__")}
-    functional = type(cls)(cls.__name__, (cls, _Functional), names)
-    package, separator, name = keras.saving.get_registered_name(cls).partition(">")
-    if separator:  # both are saved under one name, and `cls` is what is loaded
-        for one in (functional, cls):
-            keras.saving.register_keras_serializable(package, name)(one)
-    return functional
+    if "_as_functional" not in vars(cls):
+        names = {key: getattr(cls, key) for key in ("__module__", "__qualname__", "__doc__")}
+        cls._as_functional = type(cls)(cls.__name__, (cls, _Functional), names)
+        package, separator, name = keras.saving.get_registered_name(cls).partition(">")
+        if separator:  # both are saved under one name, and `cls` is what is loaded
+            for one in (cls._as_functional, cls):
+                keras.saving.register_keras_serializable(package, name)(one)
+    return cls._as_functional
