@@ -18,13 +18,12 @@ def array(x):
 def run(function, *arguments):
     """The value of a function without side effects, as arrays.
 
-    JAX compiles it whole, and carelessly: these functions run once.
+    JAX compiles it whole: much faster than every operation by itself the first time.
     """
     if keras.backend.backend() == "jax":
         import jax
 
-        careless = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-        function = jax.jit(function, compiler_options=careless)
+        function = jax.jit(function)
     return keras.tree.map_structure(array, function(*arguments))
 
 

@@ -26,6 +26,8 @@ from taolu.nn.layers.position import SinusoidalPosition
 from taolu.nn.layers.rotary import Rotary, YaRNScaling
 from taolu.nn.masking import prefix_mask
 
+pytestmark = pytest.mark.usefixtures("fast_compile")
+
 MASK = right_padded(TIME, 4)
 PAIRS = np.random.default_rng(1).random((BATCH, 2, TIME, TIME)) < 0.6
 

@@ -10,6 +10,8 @@ from keras import ops
 from taolu.nn.layers.attention import Attention
 from taolu.nn.layers.attention_bias import ALiBi, Nezha, T5Bias, relative_bucket, slopes
 
+pytestmark = pytest.mark.usefixtures("fast_compile")
+
 
 def buckets_by_hand(distance, buckets, most, bidirectional):
     """The definition of T5, one distance at a time."""

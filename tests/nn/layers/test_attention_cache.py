@@ -12,6 +12,8 @@ from taolu.nn.layers.attention_bias import ALiBi, Nezha, T5Bias
 from taolu.nn.layers.attention_pattern import Local
 from taolu.nn.layers.rotary import Rotary
 
+pytestmark = pytest.mark.usefixtures("fast_compile")
+
 FORMS = {
     "plain": {},
     "rotary, grouped": {"position": Rotary(), "key_value_heads": 1},

@@ -13,6 +13,8 @@ from taolu.nn.layers.attention_core import Scoring
 from taolu.nn.layers.attention_pattern import Atrous, Local, Sparse
 from taolu.nn.layers.rotary import Rotary
 
+pytestmark = pytest.mark.usefixtures("fast_compile")
+
 ALLOWED = {
     Local: lambda d, p: abs(d) <= p.window,
     Atrous: lambda d, p: d % p.rate == 0,

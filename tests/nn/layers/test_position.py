@@ -14,6 +14,8 @@ from taolu.nn.layers.position import (
     sinusoids,
 )
 
+pytestmark = pytest.mark.usefixtures("fast_compile")
+
 
 def by_hand(positions, width, interleaved=True):
     """The formula of the paper in float64, channel by channel."""

@@ -9,6 +9,8 @@ from keras import ops
 from taolu.nn.layers.position import frequencies
 from taolu.nn.layers.rotary import LinearScaling, NTKScaling, Rotary, YaRNScaling
 
+pytestmark = pytest.mark.usefixtures("fast_compile")
+
 
 def by_hand(x, positions, width, interleaved, frequency=None, growth=1.0):
     """Pairs of channels as complex numbers, turned by the position times the frequency."""
