@@ -9,6 +9,8 @@ from taolu.nn.differentiate import BACKEND, grad, override, value_and_grad, with
 
 X = np.array([1.0, 2.0, 3.0], "float32")
 
+pytestmark = pytest.mark.usefixtures("fast_compile")
+
 
 def array(x):
     return np.asarray(ops.convert_to_numpy(x))

@@ -7,6 +7,8 @@ from keras import layers, ops
 
 from taolu.nn.differentiate import OptimizerGroup, StepModel, grad
 
+pytestmark = pytest.mark.usefixtures("fast_compile")
+
 
 def array(x):
     return np.array(ops.convert_to_numpy(x))
@@ -90,12 +92,16 @@ def assert_bitwise(a, b):
         np.testing.assert_array_equal(x, y)
 
 
-@pytest.fixture(scope="module")
-def straight():
-    """Four epochs without a break."""
-    model = gan()
-    fit(model, 4)
-    return model
+STRAIGHT = []
+
+
+@pytest.fixture
+def straight(fast_compile):
+    """Four epochs without a break, trained once."""
+    if not STRAIGHT:
+        STRAIGHT.append(gan())
+        fit(STRAIGHT[0], 4)
+    return STRAIGHT[0]
 
 
 # groups

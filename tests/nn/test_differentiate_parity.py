@@ -214,9 +214,15 @@ def losses_of(backend, *arguments, **variables):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.fixture(scope="module")
-def here():
-    return {name: losses(name) for name in KINDS}
+LOSSES = {}
+
+
+@pytest.fixture
+def here(fast_compile):
+    """Losses of all kinds of step on this backend, computed once."""
+    for name in KINDS:
+        LOSSES[name] = LOSSES.get(name) or losses(name)
+    return LOSSES
 
 
 @pytest.mark.parametrize("name", KINDS)

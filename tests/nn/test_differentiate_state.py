@@ -16,6 +16,8 @@ from taolu.nn.differentiate import (
     without_gradients,
 )
 
+pytestmark = pytest.mark.usefixtures("fast_compile")
+
 
 def array(x):
     return np.array(ops.convert_to_numpy(x))
@@ -276,16 +278,17 @@ def test_added_losses_and_regularizers_count_in_compute_loss(factor):
 
 
 def test_added_losses_made_before_count_inside():
+    # mse (p - 0)^2 = 9, added 9, regularizer 0.01; the slope by p is that of the first alone
     model, kernel = losses_model()
     x, y = np.full((2, 1), 3.0, "float32"), np.zeros((2, 1), "float32")
 
     def objective():
         prediction = model(x, training=True)
-        return grad(lambda p: model.compute_loss(x, y, p), prediction)[0, 0] + ops.sum(model.losses)
+        value, slope = value_and_grad(lambda p: model.compute_loss(x, y, p), prediction)
+        return value + 100 * slope[0, 0] + 1e4 * ops.sum(model.losses)
 
-    assert float(array(compiled(lambda: value_and_grad(objective, kernel))()[0])) == pytest.approx(
-        3.0 + 9.0 + 0.01
-    )
+    value = array(compiled(lambda: value_and_grad(objective, kernel))()[0])
+    assert float(value) == pytest.approx(18.01 + 100 * 3 + 1e4 * 9.01, rel=1e-6)
 
 
 # threads

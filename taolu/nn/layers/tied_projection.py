@@ -41,7 +41,7 @@ class TiedProjection(keras.layers.Layer):
         >>> embedding = keras.layers.Embedding(9, 4)
         >>> x = embedding(ops.array([[1, 2]]))
         >>> layer = TiedProjection(embedding)
-        >>> tuple(layer(x).shape), layer.bias.shape
+        >>> tuple(layer(x).shape), tuple(layer.bias.shape)
         ((1, 2, 9), (9,))
 
     References:
