@@ -1,0 +1,6 @@
+"""Probabilities when part of the story is hidden: EM, its promise, and the models it fits."""
+
+# Eager, unlike `taolu` itself: the function `em` must stand before the file of the same name.
+from taolu.fit.em import Best, EMResult, best_of, em
+
+__all__ = ["Best", "EMResult", "best_of", "em"]
