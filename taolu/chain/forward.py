@@ -355,16 +355,16 @@ def _log_forward(scores, tables, begin, stop, alpha):
     """Fills alpha with logs of sums; returns log Z."""
     transitions, start, end = tables
     states = scores.shape[1]
+    if begin == stop:
+        return 0.0
     terms = np.empty(states)
     for j in range(states):
-        alpha[0, j] = start[j] + scores[begin, j] if stop > begin else 0.0
+        alpha[0, j] = start[j] + scores[begin, j]
     for t in range(1, stop - begin):
         for j in range(states):
             for i in range(states):
                 terms[i] = alpha[t - 1, i] + transitions[i, j]
             alpha[t, j] = _log_sum(terms) + scores[begin + t, j]
-    if begin == stop:
-        return 0.0
     for j in range(states):
         terms[j] = alpha[stop - begin - 1, j] + end[j]
     return _log_sum(terms)
