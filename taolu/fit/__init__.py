@@ -2,5 +2,6 @@
 
 # Eager, unlike `taolu` itself: the function `em` must stand before the file of the same name.
 from taolu.fit.em import Best, EMResult, best_of, em
+from taolu.fit.gaussian_mixture import GaussianMixture
 
-__all__ = ["Best", "EMResult", "best_of", "em"]
+__all__ = ["Best", "EMResult", "GaussianMixture", "best_of", "em"]
