@@ -199,14 +199,14 @@ def _table(joint_counts) -> Any:
     # Here and not above, so that users of the other measures do not load SciPy.
     from scipy import sparse
 
+    table: Any = joint_counts
     if sparse.issparse(joint_counts):
-        given: Any = joint_counts
-        table = sparse.csr_array(given, dtype=np.float64, copy=True)
+        table = sparse.csr_array(table, dtype=np.float64, copy=True)
         table.sum_duplicates()
         table.eliminate_zeros()
         values = table.data
     else:
-        table = values = np.asarray(joint_counts, dtype=np.float64)
+        table = values = np.asarray(table, dtype=np.float64)
     if table.ndim != 2:
         raise ValueError(
             "`joint_counts` must have the shape (rows, columns). "
