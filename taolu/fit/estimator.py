@@ -46,7 +46,7 @@ class Estimator:
         given = [
             f"{name}={value!r}"
             for name, value in self.get_params().items()
-            if value is not signature[name].default and value != signature[name].default
+            if np.ndim(value) or value != signature[name].default
         ]
         return f"{type(self).__name__}({', '.join(given)})"
 
