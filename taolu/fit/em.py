@@ -33,11 +33,13 @@ class EMResult:
             (iterations + 1,): at the start, then after each iteration. The last value belongs to
             `parameters`.
         converged: True if the last gain was below the tolerance; False if the iterations ran out.
+        statistics: What the E-step said of `parameters`: another M-step may go on from it.
     """
 
     parameters: Any
     log_likelihoods: np.ndarray
     converged: bool
+    statistics: Any = None
 
     @property
     def log_likelihood(self) -> float:
@@ -135,7 +137,7 @@ def em(
         converged = abs(history[-1] - history[-2]) < tolerance
         if callback is not None:
             callback(len(history) - 1, history[-1], parameters)
-    return EMResult(parameters, np.array(history), converged)
+    return EMResult(parameters, np.array(history), converged, statistics)
 
 
 def best_of(starts: Iterable[Any], run: Callable[[Any], EMResult]) -> Best:

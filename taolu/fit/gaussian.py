@@ -164,15 +164,15 @@ def moments(x: np.ndarray, shares: np.ndarray, kind: str) -> Moments:
     return Moments(counts, means, np.array(scatters))
 
 
-def blend(old: Moments, new: Moments, rate: float) -> Moments:
-    """Moments of a mixture of two data sets, the new one with the weight `rate`, the old 1 - rate.
+def blend(old: Moments, new: Moments, keep: float, gain: float) -> Moments:
+    """Moments of two data sets together, the old one with the weight `keep`, the new with `gain`.
 
     The means move and the scatters grow by what lies between them, as for variances computed in
     parallel; nothing large is subtracted.
 
     Example:
         >>> point = lambda at: Moments(np.ones(1), np.array([[at]]), np.zeros((1, 1)))
-        >>> mixed = blend(point(0.0), point(2.0), 0.5)
+        >>> mixed = blend(point(0.0), point(2.0), 0.5, 0.5)
         >>> mixed.means, mixed.scatters
         (array([[1.]]), array([[1.]]))
 
@@ -180,7 +180,7 @@ def blend(old: Moments, new: Moments, rate: float) -> Moments:
         Chan, Golub, LeVeque, Updating formulae and a pairwise algorithm for computing sample
         variances, 1979.
     """
-    first, second = (1 - rate) * old.counts, rate * new.counts
+    first, second = keep * old.counts, gain * new.counts
     counts = first + second
     share = second / np.maximum(counts, np.finfo(np.float64).tiny)
     apart = new.means - old.means
@@ -189,7 +189,7 @@ def blend(old: Moments, new: Moments, rate: float) -> Moments:
         gap = between[:, None, None] * apart[:, :, None] * apart[:, None, :]
     else:
         gap = between[:, None] * apart**2
-    scatters = (1 - rate) * old.scatters + rate * new.scatters + gap
+    scatters = keep * old.scatters + gain * new.scatters + gap
     return Moments(counts, old.means + share[:, None] * apart, scatters)
 
 

@@ -223,19 +223,8 @@ class GaussianMixture(Mixture):
     def _log_joint(self, x, parameters) -> np.ndarray:
         return gaussian.log_joint(x, parameters)
 
-    def _blend(self, old, new, rate) -> Moments:
-        return gaussian.blend(old, new, rate)
-
-    def _remembered(self, parameters) -> Moments:
-        k, features = parameters.means.shape
-        covariances = parameters.covariances
-        if parameters.kind in ("full", "tied"):
-            raw = np.broadcast_to(covariances, (k, features, features))
-            scatters = parameters.weights[:, None, None] * (raw - self.reg_covar * np.eye(features))
-        else:
-            raw = np.broadcast_to(covariances.reshape(k, -1), (k, features))
-            scatters = parameters.weights[:, None] * (raw - self.reg_covar)
-        return Moments(parameters.weights, parameters.means, scatters)
+    def _blend(self, old, new, keep, gain) -> Moments:
+        return gaussian.blend(old, new, keep, gain)
 
     def _revived(self, x, weights, parameters, empty) -> Gaussians:
         """Empty components move to the observations that the others explain worst."""

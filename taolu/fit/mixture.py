@@ -28,9 +28,9 @@ class Mixture(Estimator):
     `_read(X, columns, rows)` checks the data; `_start(x, weights, rng)` gives parameters to begin
     with; `_e_step(x, weights, parameters)` the log-likelihood and statistics; `_m_step(statistics,
     parameters)` parameters; `_log_joint(x, parameters)` is (observations, components);
-    `_blend(old, new, rate)` mixes statistics; `_remembered(parameters)` is the statistics, for one
-    observation, that would give these parameters; `_revived(x, weights, parameters, empty)` places
-    empty components anew; `_publish(parameters)` sets the public names.
+    `_blend(old, new, keep, gain)` is keep · old + gain · new; `_penalty(parameters)` the log prior,
+    if the M-step has one; `_revived(x, weights, parameters, empty)` places empty components anew;
+    `_publish(parameters)` sets the public names.
     """
 
     _estimator_type = "density_estimator"
@@ -47,7 +47,6 @@ class Mixture(Estimator):
     _m_step: Callable
     _log_joint: Callable
     _blend: Callable
-    _remembered: Callable
     _revived: Callable
     _publish: Callable
     _free_parameters: Callable
@@ -71,7 +70,7 @@ class Mixture(Estimator):
         starts = (self._start(x, weights, rng) for _ in range(self.n_init))
         best = best_of(starts, lambda start: self._climb(x, weights, start))
         self.n_features_in_ = x.shape[1]
-        self._observations, self._averages = float(weights.sum()), None
+        self._observations, self._totals = float(weights.sum()), best.result.statistics
         self._keep(best.result)
         self.start_log_likelihoods_ = best.log_likelihoods
         return self
@@ -112,14 +111,16 @@ class Mixture(Estimator):
         else:
             parameters = self._parameters
         batch = float(weights.sum())
-        total, found = self._e_step(x, weights / batch, parameters)
-        if known and self._averages is None:
-            self._averages = self._remembered(parameters)
-        rate = (batch / (self._observations + batch)) ** self.step_power
-        self._averages = self._blend(self._averages, found, rate) if known else found
-        self._observations += batch
-        history = np.append(self.log_likelihoods_ if known else [], total)
-        self._keep(EMResult(self._m_step(self._averages, parameters), history, False))
+        total, found = self._e_step(x, weights, parameters)
+        seen = self._observations + batch
+        rate = (batch / seen) ** self.step_power
+        if known:
+            # Averages are mixed by the rate; kept are totals, of all that was seen, for the M-step.
+            factors = (1 - rate) * seen / self._observations, rate * seen / batch
+            found = self._blend(self._totals, found, *factors)
+        self._totals, self._observations = found, seen
+        history = np.append(self.log_likelihoods_ if known else [], total / batch)
+        self._keep(EMResult(self._m_step(found, parameters), history, False))
         return self
 
     def predict(self, X) -> np.ndarray:
@@ -192,15 +193,22 @@ class Mixture(Estimator):
         return result
 
     def _run(self, x, weights, start) -> EMResult:
+        def e_step(parameters):
+            total, statistics = self._e_step(x, weights, parameters)
+            return total + self._penalty(parameters), statistics
+
         return em(
             start,
-            lambda parameters: self._e_step(x, weights, parameters),
+            e_step,
             self._m_step,
             tolerance=self.tol,
             iterations=self.max_iter,
             observations=weights.sum(),
             slack=self._slack(),
         )
+
+    def _penalty(self, parameters) -> float:
+        return 0.0
 
     def _slack(self) -> float:
         return SLACK

@@ -300,7 +300,7 @@ def test_blended_moments_are_those_of_both_batches(kind):
     shares = np.random.default_rng(0).dirichlet(np.ones(K), 30)
     both = moments(x, shares, kind)
     parts = [moments(x[rows], shares[rows], kind) for rows in (slice(0, 10), slice(10, 30))]
-    mixed = blend(*parts, 0.5)
+    mixed = blend(*parts, 0.5, 0.5)
     for name, factor in (("counts", 2), ("means", 1), ("scatters", 2)):
         np.testing.assert_allclose(factor * getattr(mixed, name), getattr(both, name), rtol=1e-9)
 
