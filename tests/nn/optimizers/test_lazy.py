@@ -97,8 +97,12 @@ def test_when_every_row_is_used_it_is_the_inner_optimizer(name, mode):
     lazy, plain = Run(Lazy(INNER[name](), mode)), Run(INNER[name]())
     for t in range(STEPS):
         ours, theirs = lazy.step(t, everything), plain.step(t, everything)
-    np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7)
-    np.testing.assert_allclose(array(lazy.weight), array(plain.weight), rtol=1e-6, atol=1e-7)
+        # Nothing differs on JAX and TensorFlow. On torch Keras decays by one factor,
+        # 1 - rate * decay, so there the last digit of AdamW is rounded another way.
+        rounded = keras.backend.backend() == "torch" and name == "AdamW"
+        close = {"rtol": 0, "atol": 2e-7 if rounded else 1e-7}
+        np.testing.assert_allclose(ours, theirs, **close)
+        np.testing.assert_allclose(array(lazy.weight), array(plain.weight), **close)
 
 
 def test_a_row_follows_the_run_of_only_its_own_steps():
@@ -109,7 +113,9 @@ def test_a_row_follows_the_run_of_only_its_own_steps():
         alone, variable = K.Adam(0.05), keras.Variable(START[row])
         for t in np.flatnonzero(USED[:, row]):
             alone.apply([ops.convert_to_tensor(GRADIENTS[t, row])], [variable])
-        np.testing.assert_allclose(last[row], array(variable), rtol=1e-6, atol=1e-7)
+        # Exactly; torch alone rounds a row by itself otherwise than in a table.
+        atol = 2e-7 if keras.backend.backend() == "torch" else 0
+        np.testing.assert_allclose(last[row], array(variable), rtol=0, atol=atol)
 
 
 def test_one_clock_for_all_rows_can_be_asked_for():
