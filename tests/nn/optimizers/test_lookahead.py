@@ -112,7 +112,7 @@ def test_it_agrees_with_optax(period, part, reset):
         path.append(np.array(params.fast))
     mode = "reset" if reset else "maintain"
     ours = walk(Lookahead(Adam(0.001, epsilon=1e-20), period, part, mode), start=start)
-    np.testing.assert_allclose(ours, np.stack(path), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(ours, np.stack(path), rtol=0, atol=1e-7)
 
 
 def test_sgd_inside_agrees_with_optax_to_seven_digits():

@@ -52,6 +52,17 @@ def test_a_path_shrinks_at_this_rate_in_the_long_run(rate, momentum, reach):
     )
 
 
+@pytest.mark.parametrize(
+    ("rate", "momentum"), [(0.001, 0.9), (0.1, 0.2), (2.95, 0.5), (1.5, 0.0), (3.7, 0.85)]
+)
+def test_the_heavy_ball_shrinks_by_the_larger_of_two_real_roots(rate, momentum):
+    roots = np.roots([1, -(1 + momentum - rate), momentum])
+    assert np.isreal(roots).all()
+    x = heavy_ball(lambda x: x, 1.0, rate, momentum, 400).position
+    assert abs(x[-1] / x[-2]) == pytest.approx(np.abs(roots).max(), abs=1e-6)
+    assert abs(x[-1] / x[-2]) == pytest.approx(float(convergence_factor(rate, momentum)), abs=1e-6)
+
+
 def test_the_heavy_ball_shrinks_evenly_in_the_invariant_of_its_recurrence():
     # theta_n^2 - (1 + b - a) theta_n theta_{n-1} + b theta_{n-1}^2 shrinks by b in every step.
     rate, momentum = 0.01, 0.9
