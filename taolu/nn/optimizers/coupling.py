@@ -45,10 +45,10 @@ class MomentumLRCoupler(keras.callbacks.Callback):
         super().__init__()
         self.reference = reference
         self.momentum = momentum
-        self._first = None
+        self._first: tuple[float, ...] = ()  # the pair that the friction comes from
 
     def on_train_begin(self, logs=None):
-        if self._first is not None:
+        if self._first:
             return  # a second `fit` goes on from the same reference
         optimizer = self._optimizer()
         reference = _number(optimizer.learning_rate) if self.reference is None else self.reference
