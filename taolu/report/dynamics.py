@@ -1,48 +1,20 @@
-"""Paths of optimizers, stationary laws and stability regions on one page that opens offline.
+"""Paths of optimizers, stationary laws and stability regions, as charts of one page."""
 
-Python hands over Plotly figures as JSON, with the names of palette colours where colours stand;
-`dynamics.js` puts in the colours of the light or dark page and draws. As on the page of a
-codebook, everything is written into the file and the browser may fetch nothing.
-"""
-
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
-from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from plotly.offline import get_plotlyjs
 
-from taolu.text.files import replacing
+from taolu.report.charts import PALETTE, Chart, axes, line, numbers, write_charts
 
 if TYPE_CHECKING:
     from taolu.nn.optimizers.stability import StabilityRegion
 
-PALETTE = ("--accent", "--second", "--blue", "--red", "--violet", "--quiet")
 LEVELS = 12  # contour lines of a loss
 LIMIT = 1.05  # of the colours of a region: all that diverges looks alike
 SHRINKING = [[0, "--high"], [0.55, "--accent"], [0.952, "--low"]]
 SHRINKING += [[0.953, "--diverge"], [1, "--diverge"]]
-
-
-@dataclass(frozen=True)
-class Chart:
-    """One picture of the page.
-
-    Args:
-        heading: Its title.
-        note: What to see in it.
-        traces: Traces of Plotly as plain data; a colour may be the name of a palette colour.
-        layout: Layout of Plotly, likewise.
-    """
-
-    heading: str
-    note: str
-    traces: list[dict[str, Any]]
-    layout: dict[str, Any]
 
 
 def trajectory_chart(
@@ -82,9 +54,9 @@ def trajectory_chart(
     traces = [_contours(loss, list(drawn.values()))] if plane and loss is not None else []
     for place, (name, path) in enumerate(drawn.items()):
         x, y = (path[:, 0], path[:, 1]) if plane else (np.arange(len(path)), path)
-        traces.append(_line(name, x, y, PALETTE[place % len(PALETTE)], plane))
+        traces.append(line(name, x, y, PALETTE[place % len(PALETTE)], plane))
     titles = ("θ₁", "θ₂") if plane else ("步 step", value)
-    return Chart(heading, note, traces, _axes(*titles))
+    return Chart(heading, note, traces, axes(*titles))
 
 
 def law_chart(
@@ -124,17 +96,17 @@ def law_chart(
     bars = {
         "type": "bar",
         "name": "模拟 walkers",
-        "x": _numbers((edges[1:] + edges[:-1]) / 2),
-        "y": _numbers(heights),
+        "x": numbers((edges[1:] + edges[:-1]) / 2),
+        "y": numbers(heights),
         "width": float(edges[1] - edges[0]),
         "marker": {"color": "--low", "line": {"width": 0}},
         "hovertemplate": "%{x:.2f}: %{y:.3f}<extra></extra>",
     }
     lines = [
-        _line(name, grid, np.asarray(law), PALETTE[place % len(PALETTE)], False)
+        line(name, grid, np.asarray(law), PALETTE[place % len(PALETTE)], False)
         for place, (name, law) in enumerate(laws.items())
     ]
-    return Chart(heading, note, [bars, *lines], {**_axes("θ", "密度 density"), "bargap": 0})
+    return Chart(heading, note, [bars, *lines], {**axes("θ", "密度 density"), "bargap": 0})
 
 
 def region_chart(region: "StabilityRegion", heading: str = "收敛区域", note: str = "") -> Chart:
@@ -152,12 +124,12 @@ def region_chart(region: "StabilityRegion", heading: str = "收敛区域", note:
         >>> [trace["type"] for trace in region_chart(region).traces]
         ['heatmap', 'scatter']
     """
-    x, y = _numbers(region.curved_rates), _numbers(region.momenta)
+    x, y = numbers(region.curved_rates), numbers(region.momenta)
     heat = {
         "type": "heatmap",
         "x": x,
         "y": y,
-        "z": [_numbers(np.minimum(row, LIMIT)) for row in region.factor],
+        "z": [numbers(np.minimum(row, LIMIT)) for row in region.factor],
         "zmin": 0.0,
         "zmax": LIMIT,
         "zsmooth": "best",
@@ -172,8 +144,8 @@ def region_chart(region: "StabilityRegion", heading: str = "收敛区域", note:
     momenta = np.asarray(region.momenta, dtype=np.float64)
     # A root of the recurrence is -1 there; see `taolu.nn.optimizers.stability`.
     edge = 2 * (1 + momenta) / (1 + 2 * region.reach * momenta)
-    border = {**_line("1", edge, momenta, "--ink", False), "hoverinfo": "skip"}
-    layout = _axes("学习率 × 曲率 αh", "动量 β")
+    border = {**line("1", edge, momenta, "--ink", False), "hoverinfo": "skip"}
+    layout = axes("学习率 × 曲率 αh", "动量 β")
     layout["xaxis"]["range"] = [x[0], x[-1]]
     return Chart(heading, note, [heat, border], {**layout, "showlegend": False})
 
@@ -198,22 +170,7 @@ def write_dynamics_report(
         >>> chart = trajectory_chart({"descent": [1.0, 0.9, 0.81]})
         >>> write_dynamics_report([chart], "dynamics.html")    # doctest: +SKIP
     """
-    if not charts:
-        raise ValueError("`charts` must hold at least one chart. Received: none.")
-    data = {
-        "title": title,
-        "charts": [vars(chart) for chart in charts],
-    }
-    # `<` is the one character that could end the script element the JSON stands in.
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    page = Template(_asset("dynamics.html")).substitute(
-        style=_asset("codebook.css"),
-        script=_asset("dynamics.js"),
-        plotly=get_plotlyjs(),
-        data=text,
-    )
-    with replacing(path) as file:
-        file.write(page)
+    write_charts(path, title, charts, ("优化器的动力学", "dynamics of optimizers"))
 
 
 def _contours(loss, paths):
@@ -229,9 +186,9 @@ def _contours(loss, paths):
     roots = np.sqrt(np.maximum(values - values.min(), 0))
     return {
         "type": "contour",
-        "x": _numbers(x),
-        "y": _numbers(y),
-        "z": [_numbers(row) for row in roots],
+        "x": numbers(x),
+        "y": numbers(y),
+        "z": [numbers(row) for row in roots],
         "ncontours": LEVELS,
         "contours": {"coloring": "lines"},
         "colorscale": [[0, "--line"], [1, "--line"]],
@@ -240,28 +197,3 @@ def _contours(loss, paths):
         "showlegend": False,
         "hoverinfo": "skip",
     }
-
-
-def _line(name, x, y, colour, marked):
-    trace = {
-        "type": "scatter",
-        "mode": "lines+markers" if marked else "lines",
-        "name": name,
-        "x": _numbers(x),
-        "y": _numbers(y),
-        "line": {"color": colour, "width": 2},
-    }
-    return {**trace, "marker": {"size": 4}} if marked else trace
-
-
-def _axes(x, y):
-    return {"xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}}}
-
-
-def _numbers(values) -> list[float | None]:
-    """JSON knows neither nan nor infinity."""
-    return [float(f"{v:.5g}") if np.isfinite(v) else None for v in np.asarray(values, dtype=float)]
-
-
-def _asset(name: str) -> str:
-    return files("taolu.report").joinpath(name).read_text(encoding="utf-8")

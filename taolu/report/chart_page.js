@@ -25,14 +25,18 @@ function showCards() {
   });
 }
 
-// A copy of plain data with palette names replaced by colours, and names of traces escaped.
+// Plotly reads markup where these stand.
+const WRITTEN = new Set(["name", "text", "ticktext", "hovertext"]);
+
+// A copy of plain data with palette names replaced by colours, and what users wrote escaped.
 function dressed(value, key) {
-  if (Array.isArray(value)) return value.map((part) => dressed(part));
+  if (Array.isArray(value)) return value.map((part) => dressed(part, key));
   if (value !== null && typeof value === "object") {
     return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, dressed(part, name)]));
   }
-  if (typeof value === "string" && value.startsWith("--")) return colour(value);
-  return key === "name" && typeof value === "string" ? plain(value) : value;
+  if (typeof value !== "string") return value;
+  if (WRITTEN.has(key)) return plain(value);
+  return value.startsWith("--") ? colour(value) : value;
 }
 
 function axis(more) {
