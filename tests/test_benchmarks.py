@@ -80,6 +80,14 @@ def test_cutting_agrees_with_a_plain_viterbi_everywhere():
     assert column(places, "all")["Viterbi in plain Python"].endswith("= 1.000000")
 
 
+def test_hsic_agrees_with_hyppo():
+    pytest.importorskip("hyppo")
+    compared, large = tables(run("hsic.py", "--small", "--repeat", "1"))
+    values = [float(value) for value in column(compared, "statistic").values()]
+    assert values == pytest.approx([values[0]] * 3, abs=1e-5)
+    assert len(large) == 4
+
+
 def test_scale_measures_stages_and_memory():
     times, memories = tables(run("scale.py", "--small"))
     assert len(times) == len(memories) == 4
