@@ -85,7 +85,7 @@ def test_files_the_readme_links_to_exist(name):
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-@pytest.mark.parametrize("name", ["check", ".ci/run"])
+@pytest.mark.parametrize("name", ["check", ".ci/run", ".ci/lanes"])
 def test_the_scripts_can_be_run(name):
     assert os.access(ROOT / name, os.X_OK)
     subprocess.run(["bash", "-n", str(ROOT / name)], check=True, timeout=60)
