@@ -78,8 +78,9 @@ class LinearChain:
         first, last = self._ends()
         steps[first] += self.start[path[first]]
         steps[last] += self.end[path[last]]
-        inner = np.setdiff1d(np.arange(path.size), first)
-        steps[inner] += self.transitions[path[inner - 1], path[inner]]
+        inner = np.ones(path.size, dtype=bool)
+        inner[first] = False
+        steps[inner] += self.transitions[path[:-1][inner[1:]], path[inner]]
         # Adding up from one sequence to the next would spread a minus infinity.
         return np.array([part.sum() for part in np.split(steps, np.cumsum(self.lengths)[:-1])])
 

@@ -32,8 +32,9 @@ def score(
     """Score codebooks on text they have not seen.
 
     Bits per character: probabilities are smoothed, with an escape to any Unicode code point, and
-    summed over all cuts of a sentence. The row `characters` is the plain character unigram of the
-    first codebook's text.
+    summed over all cuts of a sentence. Two rows say what the first codebook would be worth with
+    less: `characters` is the plain character unigram of its text; `hmm` is a hidden Markov model of
+    places in words (alone, beginning, inside, ending), learned from its words.
 
     \b
     Examples:
@@ -71,10 +72,11 @@ def _score_words(text: str, corpus: "Corpus", books: "dict[str, Codebook]") -> N
 
 def _score_text(text: str, corpus: "Corpus", books: "dict[str, Codebook]") -> None:
     from taolu.cli.tables import print_table
-    from taolu.mine.score import UnigramModel, score_text
+    from taolu.mine.score import TextModel, UnigramModel, score_text
 
     first = next(iter(books.values()))
-    models = {"characters": UnigramModel(first.characters, first.sentences)}
+    plain = UnigramModel(first.characters, first.sentences)
+    models: dict[str, TextModel] = {"characters": plain, "hmm": first.hmm}
     scores = score_text(corpus, models | {name: book.model for name, book in books.items()})
     _check(scores[0].characters > 0, text)
     rows = [(row.model, f"{row.bits_per_character:.4f}") for row in scores]

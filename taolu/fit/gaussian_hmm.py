@@ -171,7 +171,7 @@ class GaussianHMM(MarkovModel):
         if not one or not other:
             return one or other
         (a,), (b,) = one, other
-        both = gaussian.blend(a, b, 0.5)  # half of each: the sums are twice that
+        both = gaussian.blend(a, b, 0.5, 0.5)  # half of each: the sums are twice that
         return [Moments(2 * both.counts, both.means, 2 * both.scatters)]
 
     def _emission(self, statistics, old) -> Gaussians:

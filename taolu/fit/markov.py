@@ -219,8 +219,9 @@ class MarkovModel(Estimator):
             # States in the order of the labels; what is unknown stays open, or labels would mean
             # one thing where they are known and another where they are guessed.
             shares = np.where(seen[:, None], known[:, None] == np.arange(k), 1.0 / k)
-        inner = np.setdiff1d(np.arange(1, len(x)), bounds)
-        pairs = shares[inner - 1].T @ shares[inner] + 1.0
+        inner = np.ones(len(x), dtype=bool)
+        inner[bounds[:-1]] = False
+        pairs = shares[:-1][inner[1:]].T @ shares[inner] + 1.0
         last = np.full(k, float(bounds.size))
         emission = self._given()
         if emission is None:

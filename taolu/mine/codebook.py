@@ -21,6 +21,7 @@ import numpy as np
 from taolu.bits.codelength import COLUMNS, Ledger, Step
 from taolu.errors import CodebookError
 from taolu.mine.cut import Segmenter
+from taolu.mine.hmm_segmenter import HMMSegmenter
 from taolu.mine.score import UnigramModel
 
 FORMAT = 1
@@ -128,6 +129,12 @@ class Codebook:
         """Gives held-out text its bits: smoothed, summed over all cuts."""
         counts = dict(zip(self.words.word, self.words.count.tolist(), strict=True))
         return UnigramModel(counts, self.sentences)
+
+    @cached_property
+    def hmm(self) -> HMMSegmenter:
+        """What these words say about the places of characters in words, without the words."""
+        counts = dict(zip(self.words.word, self.words.count.tolist(), strict=True))
+        return HMMSegmenter.from_counts(counts, self.sentences)
 
     def bits(self, sentence: str) -> float:
         """Returns the bits of a sentence under the smoothed words of this codebook."""

@@ -14,6 +14,7 @@ over all cuts:
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -84,6 +85,14 @@ class UnigramModel:
         return self.end_bits - sums / math.log(2.0)
 
 
+class TextModel(Protocol):
+    """Anything that models text."""
+
+    def bits(self, sentence: str) -> float:
+        """Returns the bits of a sentence, its end included."""
+        ...
+
+
 @dataclass(frozen=True)
 class Score:
     """How well a model describes a text it has not seen.
@@ -101,7 +110,7 @@ class Score:
     sentences: int
 
 
-def score_text(corpus: Corpus, models: Mapping[str, UnigramModel]) -> list[Score]:
+def score_text(corpus: Corpus, models: Mapping[str, TextModel]) -> list[Score]:
     """Returns one score for each model, all on the same sentences.
 
     Args:
