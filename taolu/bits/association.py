@@ -117,7 +117,7 @@ def miller_madow_mutual_information(joint_counts) -> float:
         ValueError: A count is negative or no whole number, all are 0, or the table is no matrix.
 
     Example:
-        >>> round(miller_madow_mutual_information([[5, 0], [0, 5]]), 4)  # 1 - (2 - 2 - 2 + 1) / ...
+        >>> round(miller_madow_mutual_information([[5, 0], [0, 5]]), 4)  # 1 + 1 / (20 ln 2)
         1.0721
 
     References:
