@@ -101,6 +101,14 @@ def test_attention_times_itself_beside_the_bare_operations():
     assert growth[0][1:] == ["full ms", "Local(32) ms", "Atrous(16) ms", "Sparse(32, 32) ms"]
 
 
+def test_a_mixture_takes_turns_with_scikit_learn():
+    pytest.importorskip("sklearn")
+    [table] = tables(run("mixture.py", "--rows", "1500", "--repeat", "1"))
+    ratios = column(table, "times scikit-learn")
+    assert len(ratios) == 12
+    assert float(ratios["full: taolu, 2 threads"]) > 0
+
+
 def test_missing_data_is_explained():
     command = [sys.executable, str(FOLDER / "held_out.py")]
     environment = {key: value for key, value in os.environ.items() if key != "TAOLU_DATA"}
@@ -130,3 +138,11 @@ def test_gold_and_raw_text_are_read_without_markup(data_folder, monkeypatch):
     gold = {name: corpora.gold_lines(path) for name, path in corpora.GOLD_DEV.items()}
     assert [len(lines) for lines in gold.values()] == [17_115, 813]
     assert json.dumps(gold["SXU"][0][:4], ensure_ascii=False) == '["上海", "推", "“", "迎"]'
+
+
+def test_hidden_markov_models_agree_with_the_peer():
+    pytest.importorskip("hmmlearn")
+    pytest.importorskip("jieba")
+    learning, decoding = tables(run("hmm.py", "--small", "--repeat", "1"))
+    assert max(float(v) for v in column(learning, "transitions apart").values()) < 1e-6
+    assert column(decoding, "runs cut otherwise") == {"taolu, 1 thread": "0"}

@@ -20,6 +20,11 @@ SAYS = {
     "lexicon.py": ["joining them changes the text by", "margin 2.5", "words that save most"],
     "lookahead.py": ["[0.4406835", "fast 0.6441, slow 0.7952"],
     "masked_pooling.py": ["  MeanPooling         2.600    1.625", "abc.. read backwards: cba.."],
+    "mixture.py": [
+        "0.7281 0.3124     26.86",
+        "2       4.8476            4.9462",
+        "both: [0.49 0.51]",
+    ],
     "model_surgery.py": ["Missing: 'embed'", "differ from the whole by 0.0"],
     "new_words.py": ["cohesion from (2, 4, 6) nats", "ranked last because known"],
     "optimizer_dynamics.py": ["0.003397     2.01    0.000047     4.00", "momentum 0.95: friction"],
