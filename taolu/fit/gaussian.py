@@ -98,7 +98,7 @@ def log_joint(x: np.ndarray, mixture: Gaussians) -> np.ndarray:
     """
     found = np.empty((len(x), len(mixture.weights)))
     constants = _constants(mixture)
-    for rows in _blocks(x, mixture):
+    for rows in _blocks(len(x), mixture.means.size):
         deviations = x[rows] - mixture.means[:, None, :]
         found[rows] = (constants[:, None] - _squares(deviations, mixture) / 2).T
     return found
@@ -124,9 +124,12 @@ def expected_moments(
         array([[0.5],
                [9. ]])
     """
-    step = _dense_block if mixture.kind in ("full", "tied") else _diagonal_block
+    dense = mixture.kind in ("full", "tied")
+    step = _dense_block if dense else _diagonal_block
     work = partial(step, x, weights, mixture, _constants(mixture))
-    blocks = _in_order(work, list(_blocks(x, mixture)), threads)
+    # The kernel for diagonal shapes keeps nothing of a row but the row itself.
+    rows = list(_blocks(len(x), mixture.means.size if dense else x.shape[1]))
+    blocks = _in_order(work, rows, threads)
     total, counts, sums, scatters = next(blocks)
     for found in blocks:
         total += found[0]
@@ -278,9 +281,10 @@ def _squares(deviations, mixture: Gaussians) -> np.ndarray:
     return np.einsum("kri,kri->kr", white, white)
 
 
-def _blocks(x, mixture: Gaussians) -> Iterator[slice]:
-    size = max(64, BLOCK // mixture.means.size)
-    return (slice(start, start + size) for start in range(0, len(x), size))
+def _blocks(rows: int, numbers: int) -> Iterator[slice]:
+    """Blocks of rows, each row of which needs so many numbers of memory."""
+    size = max(64, BLOCK // numbers)
+    return (slice(start, start + size) for start in range(0, rows, size))
 
 
 def _in_order(work, blocks, threads):
