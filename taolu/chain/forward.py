@@ -19,6 +19,7 @@ from taolu.chain.viterbi import viterbi
 # A state below this share is not trusted to be scaled; one e**NEVER times rarer is impossible.
 _LEAST = 1e-250
 _NEVER = -1e9
+_FEW, _MANY = 1e-30, 1e30
 
 
 @dataclass(frozen=True)
@@ -290,7 +291,7 @@ def _scaled(weights, tables, alpha, scale):
     """
     transitions, start, end = tables
     time, states = weights.shape
-    log_z = 0.0
+    log_z, product = 0.0, 1.0
     for t in range(time):
         total = 0.0
         for j in range(states):
@@ -303,22 +304,32 @@ def _scaled(weights, tables, alpha, scale):
             total += alpha[t, j]
         if not total > _LEAST:
             return -np.inf
-        scale[t] = total
-        log_z += np.log(total)
+        scale[t] = 1.0 / total
+        # One logarithm for many steps: they are dear.
+        product *= total
+        if not _FEW < product < _MANY:
+            log_z += np.log(product)
+            product = 1.0
         for j in range(states):
-            share = alpha[t, j] / total
-            alpha[t, j] = share
-            if share < _LEAST and weights[t, j] > 0.0:
-                possible = t == 0 and start[j] > 0.0
-                if t > 0:
-                    for i in range(states):
-                        possible |= alpha[t - 1, i] > 0.0 and transitions[i, j] > 0.0
-                if possible:
+            alpha[t, j] *= scale[t]
+            if alpha[t, j] < _LEAST and weights[t, j] > 0.0:
+                if _possible(t, j, alpha, transitions, start):
                     return -np.inf
     total = 0.0
     for j in range(states):
         total += alpha[time - 1, j] * end[j]
-    return log_z + np.log(total) if total > _LEAST else -np.inf
+    return log_z + np.log(product) + np.log(total) if total > _LEAST else -np.inf
+
+
+@kernel
+def _possible(t, j, alpha, transitions, start):
+    """Whether there is a way to the state, however rare."""
+    if t == 0:
+        return start[j] > 0.0
+    for i in range(transitions.shape[0]):
+        if alpha[t - 1, i] > 0.0 and transitions[i, j] > 0.0:
+            return True
+    return False
 
 
 @kernel
@@ -336,7 +347,7 @@ def _scaled_back(weights, tables, forwards, beta, marginals, pairs):
         marginals[time - 1, j] = alpha[time - 1, j] * after[j]
     for t in range(time - 2, -1, -1):
         for j in range(states):
-            after[j] *= weights[t + 1, j] / scale[t + 1]
+            after[j] *= weights[t + 1, j] * scale[t + 1]
         for i in range(states):
             now[i] = 0.0
             marginals[t, i] = 0.0
