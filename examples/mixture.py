@@ -52,14 +52,11 @@ def heap():
     parts = rng.normal(size=(300, 2)), rng.normal(size=(200, 2)) @ turn.T + [4, 4]
     x = np.concatenate(parts)
     print("\ncomponents   bits/point   with parameters")
-    histories = {}
     for k in (1, 2, 3):
         model = GaussianMixture(k, tol=1e-6, max_iter=500, n_init=3, random_state=0).fit(x)
-        histories[f"{k}"] = model.log_likelihoods_
         charged = model.bic(x) / 2 / math.log(2)
         print(f"{k:10}   {model.bits(x) / len(x):10.4f}   {charged / len(x):15.4f}")
-    best = GaussianMixture(2, random_state=0).fit(x)
-    return histories, best, x
+    return GaussianMixture(2, random_state=0).fit(x), x
 
 
 def documents():
@@ -78,15 +75,14 @@ def documents():
 
 def main(names) -> None:
     climb = coins()
-    histories, best, x = heap()
+    best, x = heap()
     documents()
     if names:
         charts = [
             convergence_chart(climb, "两枚硬币", "每一轮都不变长。", "三十次投掷的比特 bits"),
-            convergence_chart(histories, "一堆点", "一个、两个、三个成分。"),
-            mixture_chart(best, x, note="一倍与两倍标准差。"),
+            mixture_chart(best, x, heading="一堆点", note="一倍与两倍标准差。"),
         ]
-        write_charts(names[0], "有一半故事没写出来", charts, ("从最大似然到 EM", "EM"))
+        write_charts(names[0], "有一半故事没写出来", charts, ("从最大似然到 EM", "what EM found"))
         print(f"\nwrote {names[0]}")
 
 
