@@ -190,7 +190,7 @@ def _check_options(tolerance, iterations, observations, slack) -> None:
 
 
 def _mean(total, observations, iteration) -> float:
-    mean = float(total) / observations
+    mean = float(total / observations)
     if not math.isfinite(mean):
         raise ValueError(
             "`e_step` must return a finite log-likelihood; -inf means that the parameters call the "
