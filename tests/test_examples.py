@@ -15,6 +15,7 @@ SAYS = {
     "attention.py": ["without positions: accuracy", "with positions: accuracy 1.00"],
     "count_words.py": ["words: 21000 in all", "not numbers: ['three']"],
     "gradients.py": ["its slope: 6.000 12.000", "slope by a: 16.000 4.800 6.400", "by epoch: 0.4"],
+    "hmm.py": ["path [0 0 1] 0.01512", "他们 爱 北京 35.76 bits"],
     "hsic.py": ["parabola           -0.100   0.03844", "0.00609    0.00634    0.00002"],
     "lazy_optimizer.py": ["2.61   4.19   5.99", "1.00   1.00   1.00   1.00   1.00   1.00"],
     "lexicon.py": ["joining them changes the text by", "margin 2.5", "words that save most"],
