@@ -51,6 +51,7 @@ class Sums:
 class DiscreteMixture(Mixture):
     """What `BernoulliMixture` and `MultinomialMixture` share."""
 
+    _sparse = True
     alpha: float
     _points: Callable  # the rows, as points among which far ones make a good start
 

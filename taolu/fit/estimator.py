@@ -10,6 +10,8 @@ from importlib import import_module
 import numpy as np
 from scipy import sparse
 
+LARGEST = 1e140  # of a value: sums of its square stay finite
+
 
 class Estimator:
     """An object that scikit-learn's tools can copy, tune and chain.
@@ -23,6 +25,8 @@ class Estimator:
         >>> Ruler().set_params(length=20)
         Ruler(length=20)
     """
+
+    _sparse = False  # whether `fit` takes sparse data
 
     def get_params(self, deep: bool = True) -> dict:
         """The arguments of the constructor by name; `deep` changes nothing here."""
@@ -57,7 +61,7 @@ class Estimator:
             estimator_type=getattr(self, "_estimator_type", None),
             target_tags=utils.TargetTags(required=False),
         )
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = self._sparse
         return tags
 
 
@@ -71,7 +75,7 @@ def check_fitted(model) -> None:
 
 
 def check_matrix(x, columns: int | None = None, rows: int = 1) -> np.ndarray:
-    """The data as float64 (observations, features), C-contiguous, all finite.
+    """The data as float64 (observations, features), C-contiguous, finite and not beyond reason.
 
     Args:
         x: What the caller gave.
@@ -97,6 +101,11 @@ def check_matrix(x, columns: int | None = None, rows: int = 1) -> np.ndarray:
         raise ValueError(
             "`X` must be finite; drop or fill the missing values. "
             f"Received: {x[row, column]} in row {row}, column {column}."
+        )
+    if np.abs(x).max() > LARGEST:
+        raise ValueError(
+            f"`X` must lie within ±{LARGEST:g}, so that sums of squares stay finite; scale the "
+            f"data. Received: values up to {np.abs(x).max():g}."
         )
     return x
 

@@ -58,6 +58,8 @@ class PLSA(Estimator):
         Su Jianlin, 从最大似然到EM算法: 一致的理解方式, spaces.ac.cn/archives/5239, 2018.
     """
 
+    _sparse = True
+
     def __init__(
         self, n_components=2, *, alpha=0.01, tol=1e-6, max_iter=500, n_init=1, random_state=None
     ):

@@ -359,6 +359,7 @@ def test_scikit_learn_can_copy_chain_and_tune_it():
 def test_arguments_are_shown_and_set_by_name():
     model = GaussianMixture(2, tol=0.1)
     assert repr(model) == "GaussianMixture(n_components=2, tol=0.1)"
+    assert repr(GaussianMixture(weights_init=np.ones(2))).endswith("weights_init=array([1., 1.]))")
     assert model.set_params(n_components=4) is model
     assert model.get_params()["n_components"] == 4
     with pytest.raises(ValueError, match=r"`size` must be an argument of .* Received: size=1"):
@@ -375,6 +376,7 @@ def test_arguments_are_shown_and_set_by_name():
         ([[1.0, 1.0], [-math.inf, 1]], "Received: -inf in row 1, column 0"),
         ([1.0, 2.0], r"`X` must have the shape \(observations, features\).* \(2,\)"),
         ([[1.0, 2.0]], "`X` must have at least 2 rows, one for each component. Received: 1 rows"),
+        ([[1e200, 1], [1, 1]], r"`X` must lie within ±1e\+140.* Received: values up to 1e\+200"),
         (np.zeros((3, 0)), r"Received: the shape \(3, 0\)"),
     ],
 )
