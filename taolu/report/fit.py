@@ -34,7 +34,7 @@ def convergence_chart(
 
     Example:
         >>> convergence_chart([-2.0, -1.0]).traces[0]["y"]
-        [2.8854, 1.4427]
+        [2.88539, 1.442695]
     """
     if not isinstance(histories, Mapping):
         histories = {"EM": histories}
