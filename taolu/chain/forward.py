@@ -83,6 +83,7 @@ def forward(
     pairs = np.add.reduce(given.share(work, threads), axis=0)
     log_partition, entropy = sums.T
     # A sum of many terms may end a rounding error below zero; an entropy may not.
+    entropy = np.maximum(entropy, 0.0)
     if lengths is None:
         return Posterior(float(log_partition[0]), marginals, pairs, float(entropy[0]))
     return Posterior(log_partition, marginals, pairs, entropy)
@@ -250,16 +251,28 @@ def _scaled_sums(weights, tables, bounds, marginals, pairs, log_sums):
 def _powers(transitions, start, end):
     """Exponentials of the tables, each divided by its largest, and the logs of what was divided.
 
-    The first log is -inf where exponentials lose a transition that is possible.
+    The first log is -inf where exponentials lose something that is possible.
     """
-    high = transitions.max()
-    powers = np.exp(transitions - high)
-    for i in range(powers.shape[0]):
-        for j in range(powers.shape[1]):
-            if powers[i, j] < _LEAST and transitions[i, j] - high > _NEVER:
-                high = -np.inf
-    shift = high, start.max() + end.max()
-    return powers, np.exp(start - start.max()), np.exp(end - end.max()), shift
+    flat = transitions.ravel()
+    powers, first, last = np.empty(flat.size), np.empty(start.size), np.empty(end.size)
+    high, low = _exponentials(flat, powers), _exponentials(start, first)
+    top = _exponentials(end, last)
+    shift = high if low > -np.inf and top > -np.inf else -np.inf
+    return powers.reshape(transitions.shape), first, last, (shift, low + top)
+
+
+@kernel
+def _exponentials(values, powers):
+    """Fills in exponentials, the largest one; returns its log, or -inf where others are lost."""
+    high = values.max()
+    if high == -np.inf:
+        powers[:] = 0.0
+        return high
+    for i in range(values.size):
+        powers[i] = np.exp(values[i] - high)
+        if powers[i] < _LEAST and values[i] - high > _NEVER:
+            return -np.inf
+    return high
 
 
 @kernel
@@ -270,14 +283,10 @@ def _weigh(scores, weights):
     """
     total = 0.0
     for t in range(scores.shape[0]):
-        high = scores[t].max()
+        high = _exponentials(scores[t], weights[t])
         if high == -np.inf:
             return high
         total += high
-        for j in range(scores.shape[1]):
-            weights[t, j] = np.exp(scores[t, j] - high)
-            if weights[t, j] < _LEAST and scores[t, j] - high > _NEVER:
-                return -np.inf
     return total
 
 
@@ -312,9 +321,9 @@ def _scaled(weights, tables, alpha, scale):
             product = 1.0
         for j in range(states):
             alpha[t, j] *= scale[t]
-            if alpha[t, j] < _LEAST and weights[t, j] > 0.0:
-                if _possible(t, j, alpha, transitions, start):
-                    return -np.inf
+            lost = alpha[t, j] < _LEAST and weights[t, j] > 0.0
+            if lost and _possible(t, j, alpha, transitions, start):
+                return -np.inf
     total = 0.0
     for j in range(states):
         total += alpha[time - 1, j] * end[j]

@@ -119,7 +119,20 @@ def test_a_path_that_was_hopeless_can_win_late():
     stay = np.array([[0.0, -np.inf], [-np.inf, 0.0]])
     found = forward(scores, stay)
     assert found.log_partition == -1400.0
+    # the same, behind at the start
+    late = forward(np.array([[0.0, 0.0], [-2100.0, 0.0]]), stay, start=[0.0, -1400.0])
+    assert late.log_partition == -1400.0
+    np.testing.assert_allclose(late.marginals, [[0, 1]] * 2, atol=1e-300)
     np.testing.assert_allclose(found.marginals, [[0, 1]] * 3, atol=1e-300)
+
+
+def test_without_any_start_end_or_transition_nothing_is_possible():
+    never = np.full(2, -np.inf)
+    zeros = np.zeros((3, 2)), np.zeros((2, 2))
+    for options in ({"start": never}, {"end": never}):
+        assert forward(*zeros, **options).log_partition == -np.inf
+    assert forward(zeros[0], np.full((2, 2), -np.inf)).log_partition == -np.inf
+    assert forward(zeros[0][:1], np.full((2, 2), -np.inf)).log_partition == pytest.approx(np.log(2))
 
 
 # worked examples
