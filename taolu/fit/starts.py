@@ -1,8 +1,8 @@
 """Where a mixture starts: k-means++, and a few rounds of k-means.
 
 EM climbs to the next local optimum, so the start decides. k-means++ spreads the centres: the next
-one is a row drawn in proportion to its squared distance from the nearest centre so far. k-means is
-EM itself with hard guesses and round components of one size.
+one is drawn in proportion to its squared distance from the nearest centre so far, a few times, and
+the best draw is taken. k-means is EM itself with hard guesses and round components of one size.
 """
 
 import numpy as np
@@ -30,16 +30,15 @@ def spread_rows(x, k: int, rng: np.random.Generator, weights: np.ndarray) -> np.
     """
     squares = _squares(x)
     chosen = [_draw(weights, rng)]
-    nearest = np.full(len(squares), np.inf)
+    nearest = _distances(x, squares, chosen)[:, 0]
+    trials = 2 + int(np.log(k))
     while len(chosen) < k:
-        row = x[[chosen[-1]]]
-        row = row.toarray()[0] if hasattr(row, "toarray") else row[0]
-        distance = squares - 2 * (x @ row) + row @ row
-        # Rounding leaves a copy of a centre a little off it: such rows are no new centres.
-        distance[distance < 1e-12 * (squares + row @ row)] = 0
-        nearest = np.minimum(nearest, distance)
         pull = nearest * weights
-        chosen.append(_draw(pull if pull.any() else weights, rng))
+        drawn = [_draw(pull if pull.any() else weights, rng) for _ in range(trials)]
+        near = np.minimum(nearest[:, None], _distances(x, squares, drawn))
+        best = np.argmin(weights @ near)
+        chosen.append(drawn[best])
+        nearest = near[:, best]
     return np.array(chosen)
 
 
@@ -84,6 +83,16 @@ def k_means(
         if np.array_equal(before, labels):
             break
     return centres
+
+
+def _distances(x, squares, rows) -> np.ndarray:
+    """Squared distance of every row to these, float64 (rows, len(rows))."""
+    centres = x[rows].toarray() if hasattr(x, "toarray") else x[rows]
+    sizes = (centres**2).sum(axis=1)
+    found = squares[:, None] - 2 * (x @ centres.T) + sizes
+    # Rounding leaves a copy of a centre a little off it: such rows are no new centres.
+    found[found < 1e-12 * (squares[:, None] + sizes)] = 0
+    return found
 
 
 def _draw(pull, rng) -> int:
