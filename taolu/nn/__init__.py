@@ -2,6 +2,7 @@
 
     differentiate   gradients to any order and one train step for JAX, torch and TensorFlow
     layers          attention, positions, pooling, gates, norms, embeddings
+    losses          independence from a nuisance, as a penalty
     optimizers      Lookahead, Lazy and others that wrap or extend those of Keras
     masking         which steps are text, and sums that read no others
     activations, initializers, signal   scale: what a network does to its signals
@@ -17,6 +18,7 @@ from taolu.nn import (
     activations,
     initializers,
     layers,
+    losses,
     masking,
     optimizers,
     reuse,
@@ -28,6 +30,7 @@ __all__ = [
     "differentiate",
     "initializers",
     "layers",
+    "losses",
     "masking",
     "optimizers",
     "reuse",

@@ -165,6 +165,7 @@ CASES = {
 
 # Layers that are tested elsewhere, each with its reason.
 EXEMPT = {
+    "IndependencePenalty": "compares samples of a batch, not steps, and hands on what it is given",
     "MarkedEmbedding": "an Embedding of Keras, tested with the optimizer that reads its marks",
 }
 
