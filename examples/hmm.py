@@ -11,9 +11,7 @@ import sys
 
 import numpy as np
 
-from taolu.chain.forward import forward
-from taolu.chain.linear import hmm_chain
-from taolu.chain.viterbi import k_best
+from taolu.chain import forward, hmm_chain, k_best
 from taolu.fit import HMM
 from taolu.mine.hmm_segmenter import HMMSegmenter
 from taolu.report.charts import write_charts

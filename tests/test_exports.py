@@ -55,6 +55,26 @@ def test_using_the_first_door_loads_no_keras():
     assert loaded_after(code) & {"keras", "jax", "torch", "tensorflow"} == set()
 
 
+@pytest.mark.parametrize(
+    ("room", "names"),
+    [
+        ("bits", "hsic entropy pointwise_mutual_information"),
+        ("chain", "viterbi forward LinearChain"),
+        ("count", "count_ngrams count_words"),
+        ("fit", "GaussianMixture HMM em"),
+        ("mine", "discover"),
+    ],
+)
+@pytest.mark.parametrize("first", ["", "the file"])
+def test_a_room_has_its_names_whatever_is_imported_first(room, names, first):
+    # A function named like its file must not be hidden by the file.
+    files = {"bits": "hsic", "chain": "viterbi", "count": "words", "fit": "em", "mine": "discover"}
+    code = f"import taolu.{room}.{files[room]}\n" if first else ""
+    code += f"import taolu.{room} as room\n"
+    code += f"assert all(callable(getattr(room, name)) for name in {names.split()})"
+    assert loaded_after(code) & {"keras", "jax", "torch", "tensorflow", "sklearn"} == set()
+
+
 def test_the_version_is_that_of_the_installed_package():
     from importlib import metadata
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from taolu._kernel import kernel
-from taolu.chain import forward as sums
-from taolu.chain import viterbi as paths
+from taolu.chain.forward import Posterior, forward, log_partition
 from taolu.chain.ragged import chains
+from taolu.chain.viterbi import Path, viterbi
 
 
 @dataclass(frozen=True)
@@ -88,17 +88,17 @@ class LinearChain:
         """Returns the natural log of the probability of one path through each sequence."""
         return self.log_scores(path) - self.log_partition()
 
-    def viterbi(self, *, threads: int = 1) -> "paths.Path":
+    def viterbi(self, *, threads: int = 1) -> Path:
         """Returns the best path through each sequence; see `chain.viterbi`."""
-        return paths.viterbi(**self._arguments(), threads=threads)
+        return viterbi(**self._arguments(), threads=threads)
 
-    def forward(self, *, threads: int = 1) -> "sums.Posterior":
+    def forward(self, *, threads: int = 1) -> Posterior:
         """Returns log partitions, marginals and entropies; see `chain.forward`."""
-        return sums.forward(**self._arguments(), threads=threads)
+        return forward(**self._arguments(), threads=threads)
 
     def log_partition(self, *, threads: int = 1) -> np.ndarray:
         """Returns the log partition of each sequence, float64 (sequences,)."""
-        return sums.log_partition(**self._arguments(), threads=threads)
+        return log_partition(**self._arguments(), threads=threads)
 
     def __add__(self, other: "LinearChain") -> "LinearChain":
         """Returns the chain whose scores are the sums: the product of two models."""

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from importlib import import_module
 
 import naive
 import numpy as np
@@ -251,7 +252,7 @@ def test_a_large_file_gives_the_words_of_a_small_one(tmp_path, monkeypatch):
     )
     small = discover(path, min_count=4, cohesion=(0, 0.5, 1))
     told = []
-    monkeypatch.setattr("taolu.mine.discover.LARGE_BYTES", 1)
+    monkeypatch.setattr(import_module("taolu.mine.discover"), "LARGE_BYTES", 1)
     large = discover(
         (name for name in [path]),
         min_count=4,
@@ -269,6 +270,6 @@ def test_a_large_file_gives_the_words_of_a_small_one(tmp_path, monkeypatch):
 def test_a_large_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     path = tmp_path / "text.txt"
     path.write_bytes("天气\n".encode() + b"\xff\xfe\n")
-    monkeypatch.setattr("taolu.mine.discover.LARGE_BYTES", 1)
+    monkeypatch.setattr(import_module("taolu.mine.discover"), "LARGE_BYTES", 1)
     with pytest.raises(CorpusError, match="line 2"):
         discover(path)
