@@ -13,6 +13,7 @@ To decode a MEMM with its raw weights f and g, as some programs do, is to decode
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -44,9 +45,10 @@ class LinearChain:
 
     scores: np.ndarray
     transitions: np.ndarray
-    start: np.ndarray | None = None
-    end: np.ndarray | None = None
-    lengths: np.ndarray | None = None
+    # Never None once made: `__post_init__` puts in what was left out.
+    start: Any = None
+    end: Any = None
+    lengths: Any = None
 
     def __post_init__(self) -> None:
         given = chains(self.scores, self.transitions, self.start, self.end, self.lengths)
@@ -102,7 +104,9 @@ class LinearChain:
 
     def __add__(self, other: "LinearChain") -> "LinearChain":
         """Returns the chain whose scores are the sums: the product of two models."""
-        if self.scores.shape != other.scores.shape or (self.lengths != other.lengths).any():
+        if self.scores.shape != other.scores.shape or not np.array_equal(
+            self.lengths, other.lengths
+        ):
             raise ValueError(
                 "`other` must have the same states, steps and sequences. Received: scores of shape "
                 f"{other.scores.shape} for {self.scores.shape}, or other lengths."
@@ -144,7 +148,9 @@ def hmm_chain(start, transition, emission, *, end=None, lengths=None) -> LinearC
         0.03628
     """
     tables = {"start": start, "transition": transition, "end": end}
-    logs = {name: None if p is None else _log(name, p) for name, p in tables.items()}
+    logs: dict[str, Any] = {
+        name: None if p is None else _log(name, p) for name, p in tables.items()
+    }
     return LinearChain(emission, logs["transition"], logs["start"], logs["end"], lengths)
 
 

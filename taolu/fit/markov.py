@@ -8,6 +8,7 @@ states known this is counting, with some it is semi-supervised learning, with no
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,6 +76,17 @@ class MarkovModel(Estimator):
     n_init: int
     random_state: Any
     threads: int | None
+    _observations: Callable
+    _log_densities: Callable
+    _guess: Callable
+    _nothing: Callable
+    _collect: Callable
+    _join: Callable
+    _emission: Callable
+    _emission_prior: Callable
+    _given: Callable
+    _publish: Callable
+    _emission_size: Callable
 
     def fit(self, X, y=None, lengths=None):
         """Learns the model by EM from `n_init` starts, keeps the best, returns the object itself.
@@ -185,7 +197,9 @@ class MarkovModel(Estimator):
                     f"Received: {len(X)} sequences and {len(lengths)} lengths."
                 )
             lengths = [len(sequence) for sequence in X]
-            X = np.concatenate([np.asarray(sequence) for sequence in X if len(sequence)] or [[]])
+            X = np.concatenate(
+                [np.asarray(sequence) for sequence in X if len(sequence)] or [np.empty(0)]
+            )
         x = self._observations(np.asarray(X), fitting)
         bounds = bounds_of(None if lengths is None else np.asarray(lengths, dtype=np.int64), len(x))
         if not len(x) or (np.diff(bounds) == 0).any():
@@ -251,8 +265,15 @@ class MarkovModel(Estimator):
             found = _maximised(smoothed, old, self.ends)
             return replace(found, emission=self._emission(counts.emission, old.emission))
 
-        options = {"tolerance": self.tol, "iterations": self.max_iter, "slack": self._slack()}
-        return em(start, e_step, m_step, observations=len(x), **options)
+        return em(
+            start,
+            e_step,
+            m_step,
+            tolerance=self.tol,
+            iterations=self.max_iter,
+            observations=len(x),
+            slack=self._slack(),
+        )
 
     def _slack(self) -> float:
         return 1e-10
