@@ -139,7 +139,8 @@ def hmm_chain(start, transition, emission, *, end=None, lengths=None) -> LinearC
         lengths: Steps of each sequence, int (sequences,).
 
     Raises:
-        ValueError: A probability is negative or NaN, or an argument does not fit.
+        ValueError: A probability is negative or NaN, those of a row do not add up to 1, or an
+            argument does not fit.
 
     Example:
         >>> emission = np.log([[0.5, 0.1], [0.4, 0.3], [0.1, 0.6]])
@@ -147,11 +148,12 @@ def hmm_chain(start, transition, emission, *, end=None, lengths=None) -> LinearC
         >>> round(float(np.exp(chain.log_partition()[0])), 5)
         0.03628
     """
-    tables = {"start": start, "transition": transition, "end": end}
-    logs: dict[str, Any] = {
-        name: None if p is None else _log(name, p) for name, p in tables.items()
-    }
-    return LinearChain(emission, logs["transition"], logs["start"], logs["end"], lengths)
+    first, onward = _log("start", start), _log("transition", transition)
+    last = None if end is None else _log("end", end)
+    rows = np.asarray(transition, dtype=np.float64).sum(axis=-1)
+    _check_sums("start", np.sum(start))
+    _check_sums("transition", rows if end is None else rows + np.asarray(end))
+    return LinearChain(emission, onward, first, last, lengths)
 
 
 def crf_chain(scores, transitions, *, start=None, end=None, lengths=None) -> LinearChain:
@@ -212,6 +214,14 @@ def backward_memm_chain(scores, transitions, *, lengths=None) -> LinearChain:
 
 def _bounds(chain: LinearChain) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(chain.lengths)]).astype(np.int64)
+
+
+def _check_sums(name: str, sums) -> None:
+    if not np.allclose(sums, 1.0, rtol=0.0, atol=1e-6):
+        raise ValueError(
+            f"`{name}` must add up to 1 in each row, where there are ends together with `end`. "
+            f"Received: sums from {np.min(sums):.6g} to {np.max(sums):.6g}."
+        )
 
 
 def _log(name: str, probabilities) -> np.ndarray:

@@ -159,6 +159,11 @@ def test_it_agrees_with_crfsuite(tmp_path):
             lambda c: hmm_chain([-0.5, 1.5], [[1, 0], [0, 1]], [[0, 0]]),
             "`start` must be prob.*-0.5",
         ),
+        (lambda c: hmm_chain([0.5, 0.4], [[1, 0], [0, 1]], [[0, 0]]), "`start` must add up to 1"),
+        (
+            lambda c: hmm_chain([1, 0], [[1, 0], [0, 0.5]], [[0, 0]], end=[0, 0.4]),
+            r"`transition` must add up.*from 0\.9 to 1",
+        ),
         (lambda c: memm_chain(c.scores, np.zeros((2, 2))), r"`transitions` must have the shape"),
     ],
 )
