@@ -277,3 +277,61 @@ def test_the_room_hands_out_the_function_and_not_the_file():
     import importlib
 
     assert importlib.import_module("taolu.nn.losses.hsic").hsic is hsic
+
+
+# A nuisance taken away
+
+
+def mixture(n, seed):
+    """Eight sensors, each a bent mixture of signal and nuisance; the nuisance; the signal."""
+    rng = np.random.default_rng(seed)
+    signal, nuisance = rng.normal(size=(2, n, 1))
+    mixing = np.random.default_rng(99).normal(size=(2, 8)) * [[0.5], [1.5]]
+    sensors = np.tanh(np.hstack([signal, nuisance]) @ mixing) + 0.05 * rng.normal(size=(n, 8))
+    return [part.astype("float32") for part in (sensors, nuisance, signal)]
+
+
+def encoder(weight, seed):
+    """Gives the encoding and the signal read from it; starts the same on every backend."""
+    sensors, nuisance = keras.Input((8,)), keras.Input((1,))
+    hidden = keras.layers.Dense(32, activation="tanh")(sensors)
+    encoding = keras.layers.Dense(2)(hidden)
+    encoding = keras.layers.BatchNormalization(center=False, scale=False, momentum=0.9)(encoding)
+    encoding = IndependencePenalty(weight)(encoding, nuisance)
+    model = keras.Model([sensors, nuisance], [encoding, keras.layers.Dense(1)(encoding)])
+    rng = np.random.default_rng(seed)
+    for variable in model.trainable_variables:
+        if len(variable.shape) == 2:
+            variable.assign(rng.normal(size=variable.shape) / np.sqrt(variable.shape[0]))
+    return model
+
+
+def trained(weight, seed):
+    """What encodings of new data tell about the nuisance, and R^2 of the task on them.
+
+    The largest absolute correlation of a unit with the nuisance, and that of the best line
+    through both units.
+    """
+    model = encoder(weight, seed)
+    rate = keras.optimizers.schedules.CosineDecay(0.01, 480)
+    model.compile(keras.optimizers.Adam(rate), loss=[None, "mse"])
+    x, s, t = mixture(2048, seed)
+    model.fit([x, s], [s, t], batch_size=128, epochs=30, shuffle=False, verbose=0)
+    x, s, t = mixture(10_000, 1000 + seed)
+    codes, answers = model.predict([x, s], batch_size=2500, verbose=0)
+    unit = max(abs(np.corrcoef(code, s[:, 0])[0, 1]) for code in codes.T)
+    columns = np.hstack([codes, np.ones_like(s)])
+    line = columns @ np.linalg.lstsq(columns, s, rcond=None)[0]
+    return unit, np.corrcoef(line[:, 0], s[:, 0])[0, 1], 1 - np.mean((answers - t) ** 2) / t.var()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_a_nuisance_is_taken_away_and_the_task_stays(seed):
+    """SPEC: the correlation falls below 0.05, here the largest absolute one of a unit."""
+    unit_before, line_before, task_before = trained(0.0, seed)
+    unit, line, task = trained(3.0, seed)
+    assert unit < 0.05 < 0.2 < unit_before
+    assert line < line_before / 2
+    assert task > 0.9
+    assert task > task_before - 0.02
