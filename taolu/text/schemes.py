@@ -262,7 +262,8 @@ def detect_scheme(tags: Iterable[str], pairs: Mapping[Pair, int] | None = None) 
         )
     broken = {scheme.name: _broken_steps(scheme, pairs) for scheme in fitting}
     name, *others = sorted(broken, key=lambda name: broken[name])  # stable: the first of the least
-    steps = f"{broken[name]:,} steps break" if broken[name] else "no step breaks"
+    steps = f"{broken[name]:,} steps break" if broken[name] > 1 else "1 step breaks"
+    steps = steps if broken[name] else "no step breaks"
     why = f"{name} has the letters {_listed(letters)}, and {steps} its rules"
     if others:
         why += f" (of {others[0]}, {broken[others[0]]:,} do)"
