@@ -226,12 +226,15 @@ def numbered_lines(corpus: Corpus, comment: str = "") -> Iterator[Line]:
 
 
 def split_columns(text: str, separator: str) -> list[str]:
-    """Returns the columns of a line; a space that begins it is the character of the line.
+    """Returns the columns of a line, whitespace at its end left out.
+
+    A space that begins a line with spaces is the character of that line.
 
     Example:
-        >>> split_columns("EU  NNP B-ORG", " "), split_columns("  O", " "), split_columns(" ", TAB)
-        (['EU', 'NNP', 'B-ORG'], [' ', 'O'], [' '])
+        >>> split_columns("EU  NNP B-ORG ", " "), split_columns("  O", " ")
+        (['EU', 'NNP', 'B-ORG'], [' ', 'O'])
     """
+    text = text.rstrip()
     if separator != " ":
         return text.split(separator)
     fields = [field for field in text.split(" ") if field]

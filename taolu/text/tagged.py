@@ -8,7 +8,7 @@ by sentence, as often as needed.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice, pairwise
 
@@ -59,6 +59,7 @@ class TaggedCorpus:
         characters: How many they have.
         labels: Spans of each label, the most frequent first.
         repaired: Steps between tags that break a rule of the scheme.
+        first_repaired: Place of the first one, and the rule; empty if there is none.
         overlapping: Spans that give way to a longer one that they overlap, when tagged.
         repeated: Spans that say the same as another one; they are left out.
     """
@@ -73,6 +74,7 @@ class TaggedCorpus:
     characters: int
     labels: Mapping[str, int]
     repaired: int
+    first_repaired: str
     overlapping: int
     repeated: int
 
@@ -100,7 +102,7 @@ class TaggedCorpus:
             f"{sum(self.labels.values()):,} {unit}" + (f" ({listed})" if named else ""),
         ]
         if self.repaired:
-            found.append(f"{self.repaired:,} broken rules repaired")
+            found.append(f"{self.repaired:,} broken rules repaired ({self.first_repaired})")
         if self.overlapping:
             found.append(f"{self.overlapping:,} give way to longer spans that they overlap")
         if self.repeated:
@@ -109,7 +111,7 @@ class TaggedCorpus:
 
 
 def read_tagged(
-    source: Corpus | Source,
+    source: Corpus | Source | Iterable[Source],
     *,
     layout: Layout | None = None,
     scheme: Scheme | None = None,
@@ -125,7 +127,7 @@ def read_tagged(
         scheme: The scheme of their tags; by default that whose rules are broken least.
         repair: Read tags that break a rule as conlleval does, and count them, instead of stopping
             at the first one.
-        encoding: Name of the encoding.
+        encoding: Name of the encoding; a `Corpus` knows its own.
         comment: Leave out lines that begin with this.
 
     Raises:
@@ -151,8 +153,12 @@ def read_tagged(
         raise CorpusError(f"{_name(corpus)}: holds no labelled sentence.")
     words = isinstance(layout, Words | TreeColumns)
     found = survey.detect(scheme, BMES if words else BIO)
-    if found.broken and not repair:
-        raise survey.broken_rule(found)
+    broken = survey.first_broken(found.scheme) if found.broken else ""
+    if broken and not repair:
+        raise CorpusError(
+            f"{broken}. {found.why}. Mend it, or pass repair=True (--repair) to read such tags as "
+            "conlleval does."
+        )
     joiner = " " if 2 * survey.alphabetic > survey.tokens else ""
     return TaggedCorpus(
         corpus,
@@ -165,6 +171,7 @@ def read_tagged(
         survey.characters + len(joiner) * (survey.tokens - survey.sentences),
         dict(survey.count_labels(found.scheme).most_common()),
         found.broken,
+        broken,
         survey.overlapping,
         survey.repeated,
     )
@@ -207,7 +214,7 @@ def detect_layout(corpus: Corpus, comment: str = "") -> Layout:
         return Columns(separator, widths.most_common(1)[0][0])
     if separator == TAB:
         raise fault(looked[0], f"the last column is no tag of {', '.join(SCHEMES)}.")
-    if not any(len(row) > 1 for row in rows):
+    if not any(len(line.text.split()) > 1 for line in looked):
         raise fault(looked[0], "neither columns with tags, nor words between spaces, nor JSON.")
     words = [_LABELLED_WORD.fullmatch(word) for line in looked for word in line.text.split()]
     separators = Counter(match[1] if match else "" for match in words)
@@ -269,16 +276,12 @@ class _Survey:
         broken = sum(count for pair, count in self.pairs.items() if given.broken_rule(*pair))
         return Detection(given, broken, f"{given.name} was given")
 
-    def broken_rule(self, found: Detection) -> CorpusError:
-        """The error for the first broken rule."""
-        scheme = found.scheme
+    def first_broken(self, scheme: Scheme) -> str:
+        """Place of the first broken rule, and the rule."""
         pair = next(pair for pair in self.first if scheme.broken_rule(*pair))
         path, before, at = self.first[pair]
         line = before if scheme.blames_before(pair[1]) else at
-        return CorpusError(
-            f"{path}, line {line}: {scheme.broken_rule(*pair)}. {found.why}. Mend it, or pass "
-            "repair=True (--repair) to read such tags as conlleval does."
-        )
+        return f"{path}, line {line}: {scheme.broken_rule(*pair)}"
 
     def count_labels(self, scheme: Scheme) -> Counter[str]:
         """Spans of each label; a span begins where `scheme.opens` says so."""

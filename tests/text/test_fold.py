@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from taolu.text.fold import _joins, fold
 from taolu.text.spans import Span
+from taolu.text.tagged import read_tagged
 
 CHARACTERS = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
 # Characters that expand, join, reorder or stay.
@@ -101,3 +102,17 @@ def test_a_span_behind_the_text_is_an_error():
         folded.to_original(Span(0, 3))
     with pytest.raises(ValueError, match=r"within the 1 characters.*stop=2"):
         folded.to_folded(Span(0, 2))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    "name", ["cws_sighan2005/pku_test_gold.utf8.xz", "ner_cluener/train.json.xz"]
+)
+def test_words_and_entities_of_real_text_survive_folding(data_folder, name):
+    changed = 0
+    for sentence in read_tagged(data_folder / name):
+        folded = fold(sentence.text)
+        changed += folded.text != sentence.text
+        for span in sentence.spans:
+            assert folded.to_original(folded.to_folded(span)) == span
+    assert changed > 1000

@@ -78,10 +78,19 @@ def test_columns_in_every_scheme_are_the_same_sentences(tmp_path, scheme, separa
         lambda data: codecs.BOM_UTF8 + data,
         lambda data: b"\n\n" + data.replace(b"\n\n", b"\n \n\n\r\n") + b"\n\n\n",
         lambda data: data.rstrip(b"\n"),
+        lambda data: data.replace(b"O\n", b"O \t\n"),
         lambda data: b"-DOCSTART- -X-\n\n" + data.replace(b"\n\n", b"\n-DOCSTART-\n"),
         lambda data: data.replace(b"\n\n", b"\n\n# text = \xe5\xa5\xbd\n"),
     ],
-    ids=["CRLF", "BOM", "blank lines", "no last line end", "documents", "comments"],
+    ids=[
+        "CRLF",
+        "BOM",
+        "blank lines",
+        "no last line end",
+        "blanks at the end",
+        "documents",
+        "comments",
+    ],
 )
 def test_how_files_differ_changes_nothing(tmp_path, change):
     data = columns(SENTENCES, BIO).encode()
@@ -185,7 +194,8 @@ def test_a_broken_rule_is_named_with_its_line():
     )
     corpus = of_lines(*lines, repair=True)
     assert corpus.repaired == 2
-    assert "2 broken rules repaired" in str(corpus)
+    assert corpus.first_repaired == "<memory>, line 6: I-PER without its B-PER"
+    assert f"2 broken rules repaired ({corpus.first_repaired})" in str(corpus)
     assert contents(corpus)[1:3] == [("张三", (Span(1, 2, "PER"),)), ("李", (Span(0, 1, "PER"),))]
     # The tag that does not end is at fault, not the one after it.
     assert "line 2: B-LOC without its E-LOC." in message("在 O", "北 B-LOC", "好 O", "京 S-LOC")
@@ -213,6 +223,7 @@ def test_words_between_spaces_are_spans_without_labels():
         ("好的", (Span(0, 1), Span(1, 2))),
     ]
     assert [sentence.line for sentence in corpus] == [1, 3]
+    assert contents(of_lines("好\u3000的")) == contents(corpus)[1:]
     assert str(corpus) == "words between spaces; 2 sentences; 6 characters; 5 words"
 
 
