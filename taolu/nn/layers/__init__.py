@@ -1,9 +1,10 @@
-"""Layers: attention and what stands around it, with masks done right."""
+"""Layers: attention and what stands around it, heads that tag sequences, with masks done right."""
 
 from taolu.nn.layers.attention import Attention
 from taolu.nn.layers.attention_bias import ALiBi, Nezha, T5Bias
 from taolu.nn.layers.attention_pattern import Atrous, Local, Sparse
 from taolu.nn.layers.bidirectional import Bidirectional
+from taolu.nn.layers.crf import CRF
 from taolu.nn.layers.feed_forward import FeedForward
 from taolu.nn.layers.gated_attention_unit import GatedAttentionUnit
 from taolu.nn.layers.gated_convolution import GatedConvolution
@@ -23,6 +24,7 @@ from taolu.nn.layers.rotary import LinearScaling, NTKScaling, Rotary, YaRNScalin
 from taolu.nn.layers.tied_projection import TiedProjection
 
 __all__ = [
+    "CRF",
     "ALiBi",
     "Atrous",
     "Attention",

@@ -22,6 +22,7 @@ from taolu.nn.layers.attention import Attention
 from taolu.nn.layers.attention_bias import ALiBi, Nezha, T5Bias
 from taolu.nn.layers.attention_pattern import Atrous, Local, Sparse
 from taolu.nn.layers.bidirectional import Bidirectional
+from taolu.nn.layers.crf import CRF
 from taolu.nn.layers.feed_forward import FeedForward
 from taolu.nn.layers.gated_attention_unit import GatedAttentionUnit
 from taolu.nn.layers.gated_convolution import GatedConvolution
@@ -30,6 +31,7 @@ from taolu.nn.layers.normalization import ConditionalLayerNormalization, ScaleOf
 from taolu.nn.layers.position import PositionEmbedding, SinusoidalPosition
 from taolu.nn.layers.rotary import Rotary
 from taolu.nn.layers.tied_projection import TiedProjection
+from taolu.text.schemes import BMES, legality
 
 pytestmark = pytest.mark.usefixtures("fast_compile")
 
@@ -53,6 +55,57 @@ class Scan(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Scored(keras.layers.Layer):
+    """A head that tags, by what it says of labels, and by another of its methods.
+
+    The labels follow from the inputs, so that they are padded with them; some are not known.
+    """
+
+    def __init__(self, head, method, **kwargs):
+        super().__init__(**kwargs)
+        self.head, self.method = head, method
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        if not self.head.built:  # as one from a configuration is
+            self.head.build(input_shape)
+
+    def call(self, inputs, mask=None):
+        labels = keras.ops.argmax(inputs, axis=-1)
+        labels = keras.ops.where(inputs[..., 0] > 0.5, -1, keras.ops.cast(labels, "int32"))
+        scores = self.head(inputs, mask=mask)
+        return self.head.loss(labels, scores, mask), getattr(self.head, self.method)(scores, mask)
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return None, None
+
+    def compute_output_shape(self, input_shape):
+        whole = input_shape if self.method == "marginals" else input_shape[:2]
+        return [input_shape[:1], whole]
+
+    def get_config(self):
+        config = {"head": keras.saving.serialize_keras_object(self.head), "method": self.method}
+        return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config):
+        head = keras.saving.deserialize_keras_object(config["head"])
+        return cls(**{**config, "head": head})
+
+
+def head(make, method):
+    """A case of a head; called by itself, it hands its inputs on."""
+    return Case(
+        lambda: Scored(make(), method),
+        X,
+        layouts=EVERYWHERE,
+        follows=("row", "time"),
+        passes_mask=False,
+        output_dtype="float32",
+    )
 
 
 def tied():
@@ -131,6 +184,8 @@ CASES = {
         empty_zeros=True,
     ),
     "TiedProjection": each_step(tied),
+    "CRF": head(lambda: CRF(legality("BMES", BMES), learning_rate_multiplier=2.0), "marginals"),
+    "CRF, by matrices": head(lambda: CRF(use_ends=False, parallel=True), "marginals"),
     "Attention": attention(lambda: Attention(2), EVERYWHERE),
     "Attention, causal, rotary, grouped": attention(
         lambda: Attention(4, 2, key_value_heads=2, causal=True, position=Rotary())
