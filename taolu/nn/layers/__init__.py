@@ -8,6 +8,7 @@ from taolu.nn.layers.crf import CRF
 from taolu.nn.layers.feed_forward import FeedForward
 from taolu.nn.layers.gated_attention_unit import GatedAttentionUnit
 from taolu.nn.layers.gated_convolution import GatedConvolution
+from taolu.nn.layers.memm import MEMM
 from taolu.nn.layers.mixed_embedding import MixedEmbedding
 from taolu.nn.layers.normalization import ConditionalLayerNormalization, ScaleOffset
 from taolu.nn.layers.pooling import (
@@ -25,6 +26,7 @@ from taolu.nn.layers.tied_projection import TiedProjection
 
 __all__ = [
     "CRF",
+    "MEMM",
     "ALiBi",
     "Atrous",
     "Attention",

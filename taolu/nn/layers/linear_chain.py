@@ -158,6 +158,24 @@ def viterbi(scores, transitions, start, end, mask):
     return ops.where(mask, ops.transpose(path), -1)
 
 
+def log_products(scores, transitions):
+    """log sum_i exp(h(i) + g(i, j)), float32 (batch, time, states), by the fast sums or the exact.
+
+    Args:
+        scores: h, float32 (batch, time, states).
+        transitions: g, float32 (states, states).
+    """
+    top = ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True))
+    high = ops.stop_gradient(ops.max(transitions))
+    fast = _by_product(transitions - high)(scores - top)
+    found = ops.cond(
+        ops.all(fast > RELIABLE),
+        lambda: fast,
+        lambda: _by_logarithms(transitions - high)(scores - top),
+    )
+    return found + top + high
+
+
 def before(mask):
     """Place of the real step before each step, int32 (batch, time); -1 where there is none.
 
@@ -240,7 +258,7 @@ def _by_product(transitions):
 
 
 def _by_logarithms(transitions):
-    return lambda alpha: ops.logsumexp(alpha[:, :, None] + transitions, axis=1)
+    return lambda alpha: ops.logsumexp(alpha[..., :, None] + transitions, axis=-2)
 
 
 def _by_matrices(steps, transitions, start):

@@ -26,6 +26,7 @@ from taolu.nn.layers.crf import CRF
 from taolu.nn.layers.feed_forward import FeedForward
 from taolu.nn.layers.gated_attention_unit import GatedAttentionUnit
 from taolu.nn.layers.gated_convolution import GatedConvolution
+from taolu.nn.layers.memm import MEMM
 from taolu.nn.layers.mixed_embedding import MixedEmbedding
 from taolu.nn.layers.normalization import ConditionalLayerNormalization, ScaleOffset
 from taolu.nn.layers.position import PositionEmbedding, SinusoidalPosition
@@ -186,6 +187,8 @@ CASES = {
     "TiedProjection": each_step(tied),
     "CRF": head(lambda: CRF(legality("BMES", BMES), learning_rate_multiplier=2.0), "marginals"),
     "CRF, by matrices": head(lambda: CRF(use_ends=False, parallel=True), "marginals"),
+    "MEMM": head(lambda: MEMM(learning_rate_multiplier=2.0), "decode"),
+    "MEMM, both ways, low rank": head(lambda: MEMM(rank=2, bidirectional=True), "decode"),
     "Attention": attention(lambda: Attention(2), EVERYWHERE),
     "Attention, causal, rotary, grouped": attention(
         lambda: Attention(4, 2, key_value_heads=2, causal=True, position=Rotary())
