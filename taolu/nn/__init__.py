@@ -1,7 +1,8 @@
 """Networks in Keras 3: each method of the articles as a small, correct, readable piece.
 
     differentiate   gradients to any order and one train step for JAX, torch and TensorFlow
-    layers          attention, positions, pooling, gates, norms, embeddings
+    layers          attention, positions, pooling, gates, norms, embeddings, CRF and MEMM
+    models          TagModel: a network that ends in a CRF or MEMM
     losses          independence from a nuisance, as a penalty
     optimizers      Lookahead, Lazy and others that wrap or extend those of Keras
     masking         which steps are text, and sums that read no others
@@ -20,6 +21,7 @@ from taolu.nn import (
     layers,
     losses,
     masking,
+    models,
     optimizers,
     reuse,
     signal,
@@ -32,6 +34,7 @@ __all__ = [
     "layers",
     "losses",
     "masking",
+    "models",
     "optimizers",
     "reuse",
     "signal",
