@@ -439,7 +439,9 @@ def test_wrong_arguments_are_named(arguments, message):
         Lazy(K.Adam(), **arguments)
 
 
-@pytest.mark.parametrize("inner", [lambda: K.LossScaleOptimizer(K.SGD()), K.Nadam], ids=str)
+@pytest.mark.parametrize(
+    "inner", [lambda: K.LossScaleOptimizer(K.SGD()), K.Nadam], ids=["scaled", "Nadam"]
+)
 def test_only_plain_optimizers_fit_inside(inner):
     with pytest.raises(ValueError, match=r"must be a plain optimizer .* Received: inner='"):
         Lazy(inner())
