@@ -31,7 +31,7 @@ def test_ends_are_compared_with_positions_and_guessed_without(example, seed):
     assert right > 0.99
     text = example.draw(1, seed=5)[0][0]
     if keras.backend.backend() == "jax" and seed == 0:
-        # What the example prints. Other seeds find other ways, as from the last letter to the first.
+        # What the example prints. Other seeds find other ways, as from the last to the first.
         assert example.looks(model, text)[:, -1].max() > 0.5
     # 2,000 texts: four standard deviations of a fair coin.
     assert abs(example.train(placed=False, seed=seed)[1] - 0.5) < 4 * 0.5 / 2000**0.5
