@@ -175,19 +175,9 @@ class CRF(TagHead):
         """
         scores, mask = self.read(scores, mask)
         labels = self.read_labels(labels, scores)
-        tables = self.tables()
-
-        # The rare case is recomputed for the gradient, so that it costs nothing where it is not.
-        @keras.remat
-        def known(scores, *tables):
-            return linear_chain.known_log_partition(labels, scores, *tables, mask, self.parallel)
-
-        observed = ops.cond(
-            ops.any(ops.logical_and(mask, labels < 0)),
-            lambda: known(scores, *tables),
-            lambda: linear_chain.path_score(labels, scores, *tables, mask),
-        )
-        return linear_chain.log_partition(scores, *tables, mask, self.parallel) - observed
+        chain = scores, *self.tables(), mask, self.parallel
+        known = linear_chain.known_score(labels, *chain)
+        return linear_chain.log_partition(*chain) - known
 
     def marginals(self, scores, mask=None):
         """The probability of each state at each step, float32 (batch, time, states); 0 at padding.

@@ -3,15 +3,15 @@
     score(y) = start(y_1) + sum_t h_t(y_t) + sum_t g(y_t-1, y_t) + end(y_T)
     alpha_t(j) = log sum_i exp(alpha_t-1(i) + g(i, j)) + h_t(j),    log Z = log sum_j exp alpha_T(j)
 
-The chain runs over the real steps only, wherever padding stands; a row without any scores 0. With
-alpha and g shifted by their maxima the sum over i is one matrix product,
+The chain runs over the real steps only, wherever padding stands; a row without any scores 0. The
+sums run over probabilities that are scaled to a maximum of one at every step, so that a step is one
+matrix product and the exponentials are all taken at once, before it starts:
 
-    log sum_i exp(alpha(i) - a) exp(g(i, j) - b) + a + b
+    s_t(j) = sum_i p_t-1(i) exp g(i, j),    p_t(j) = s_t(j) exp h_t(j) / scale_t
 
-states**2 multiplications instead of as many exponentials. It loses paths that are `e**-87` of the
-best, which matters where nothing else leads to a state: g has a spread of more than 57 nats, by
-rules say, and alpha too. `_exact_enough` sees that, and the whole batch is done again with sums of
-logarithms. Everything here is float32, and finite scores give finite gradients.
+This loses paths that are `e**-87` of the best, which matters only where little else leads to a
+state, that is where an s is tiny: g has a spread of 57 nats, by rules say, and the scores too. Then
+the whole batch is done again with logarithms of sums. All is float32, with finite gradients.
 
 `taolu.chain` defines what these functions return. They check nothing: the layers do. On TensorFlow
 the time must be known when a graph is traced, as `ops.scan` of Keras 3.15 wants it.
@@ -23,7 +23,7 @@ from keras import ops
 from taolu.nn.masking import apply_mask
 
 LEAST = 1e-37  # just above the smallest float32 that all processors keep
-RELIABLE = -57.0  # log of a sum; what was lost below LEAST is then a part in 10**12
+RELIABLE = 1e-25  # a sum of weights up to one; what was lost below LEAST is then a part in 10**12
 EXCLUDED = -1e30  # score of a state that a label excludes: added once to a path, it stays finite
 
 
@@ -39,10 +39,7 @@ def log_partition(scores, transitions, start, end, mask, parallel=False):
         parallel: Whether to combine the steps as matrices, in log(time) rounds; states**3 work.
     """
 
-    def total(alphas, totals):
-        return ops.logsumexp(alphas[-1] + end, axis=-1) + totals[-1][:, 0]
-
-    found = _guarded(total, scores, transitions, start, mask, parallel)
+    found = _guarded(1, scores, transitions, start, end, mask, parallel)
     return ops.where(ops.any(mask, axis=1), found, 0.0)
 
 
@@ -52,15 +49,12 @@ def log_marginals(scores, transitions, start, end, mask, parallel=False):
     Args: as `log_partition`. What stands at other steps means nothing.
     """
 
-    def all_of(alphas, totals):
-        return alphas
-
-    turned = ops.flip(scores, axis=1), ops.transpose(transitions), end, ops.flip(mask, axis=1)
-    forward = _guarded(all_of, scores, transitions, start, mask, parallel)
-    backward = ops.flip(_guarded(all_of, *turned, parallel), axis=0)
-    # Both directions count the score of the step itself.
-    both = ops.transpose(forward + backward, (1, 0, 2)) - apply_mask(scores, mask)
-    return ops.log_softmax(both, axis=-1)
+    turned = ops.flip(scores, axis=1), ops.transpose(transitions), end, start
+    forward = _guarded(0, scores, transitions, start, end, mask, parallel)
+    backward = _guarded(0, *turned, ops.flip(mask, axis=1), parallel)
+    # Neither direction counts the score of the step itself.
+    both = ops.transpose(forward + ops.flip(backward, axis=0), (1, 0, 2))
+    return ops.log_softmax(both + apply_mask(scores, mask), axis=-1)
 
 
 def entropy(scores, transitions, start, end, mask):
@@ -112,19 +106,33 @@ def path_score(labels, scores, transitions, start, end, mask):
     return ops.sum(ops.where(mask, steps, 0.0), axis=1)
 
 
-def known_log_partition(labels, scores, transitions, start, end, mask, parallel=False):
-    """Log of the sum over the paths that agree with the labels where these are known.
+def known_score(labels, scores, transitions, start, end, mask, parallel=False):
+    """Log of the sum over the paths that agree with the labels that are known, float32 (batch,).
 
-    `log_partition` of a chain in which a known label excludes the other states of its step.
+    Where all are known that is the score of one path; else the log partition of a chain in which a
+    known label excludes the other states of its step.
 
     Args:
-        labels: Int (batch, time); -1 where any state may be.
+        labels: Int (batch, time), in [0, states) at real steps; -1 where any state may be.
         scores, transitions, start, end, mask, parallel: As `log_partition`.
     """
     state = ops.arange(transitions.shape[0], dtype="int32")
     excluded = ops.logical_and(labels[..., None] >= 0, labels[..., None] != state)
-    scores = scores + ops.where(excluded, EXCLUDED, 0.0)
-    return log_partition(scores, transitions, start, end, mask, parallel)
+    left = scores + ops.where(excluded, EXCLUDED, 0.0)
+    chain = _steps(left, mask), transitions, start, end
+    some_open = ops.any(ops.logical_and(mask, labels < 0))
+
+    def one_path():
+        score = path_score(ops.maximum(labels, 0), scores, transitions, start, end, mask)
+        return score, ops.ones((), "bool")
+
+    def many_paths():
+        return (_by_matrices if parallel else _by_products)(*chain)[1:]
+
+    found, fine = ops.cond(some_open, many_paths, one_path)
+    # One after the other: TensorFlow has no gradient for a condition inside another.
+    answer = ops.cond(fine, lambda: found, lambda: _by_logarithms(*chain)[1])
+    return ops.where(ops.any(mask, axis=1), answer, 0.0)
 
 
 def viterbi(scores, transitions, start, end, mask):
@@ -146,16 +154,23 @@ def viterbi(scores, transitions, start, end, mask):
 
     def back(state, now):
         earlier, real, first = now
-        came = ops.argmax(earlier + ops.take(ops.transpose(transitions), state, axis=0), axis=-1)
+        came = _first_best(earlier + ops.take(turned, state, axis=0))
         moves = ops.logical_and(real, ops.logical_not(first))[:, 0]
-        return ops.where(moves, ops.cast(came, "int32"), state), state
+        return ops.where(moves, came, state), state
 
     steps = _steps(scores, mask)
     last, best = ops.scan(step, ops.zeros_like(scores[:, 0]), steps)
     earlier = ops.concatenate([ops.zeros_like(best[:1]), best[:-1]], axis=0)
-    state = ops.cast(ops.argmax(last + end, axis=-1), "int32")
+    turned, state = ops.transpose(transitions), _first_best(last + end)
     _, path = ops.scan(back, state, (earlier, *steps[1:]), reverse=True)
     return ops.where(mask, ops.transpose(path), -1)
+
+
+def _first_best(scores):
+    """argmax over the last axis, int32, as two reductions, which are faster than the one."""
+    place = ops.arange(ops.shape(scores)[-1], dtype="int32")
+    best = scores >= ops.max(scores, axis=-1, keepdims=True)
+    return ops.min(ops.where(best, place, place[-1]), axis=-1)
 
 
 def log_products(scores, transitions):
@@ -167,11 +182,11 @@ def log_products(scores, transitions):
     """
     top = ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True))
     high = ops.stop_gradient(ops.max(transitions))
-    fast = _by_product(transitions - high)(scores - top)
+    sums = ops.matmul(ops.exp(scores - top), ops.exp(transitions - high))
     found = ops.cond(
-        ops.all(fast > RELIABLE),
-        lambda: fast,
-        lambda: _by_logarithms(transitions - high)(scores - top),
+        ops.all(sums > RELIABLE),
+        lambda: ops.log(ops.maximum(sums, LEAST)),
+        lambda: _log_sums(scores - top, transitions - high),
     )
     return found + top + high
 
@@ -205,64 +220,78 @@ def _steps(scores, mask):
     return scores, real, ops.logical_and(real, count == 1)
 
 
-def _guarded(read, scores, transitions, start, mask, parallel):
-    """What `read` makes of alphas and their totals, by the fast sums where these are exact."""
-    steps = _steps(scores, mask)
-    if parallel:
-        return read(*_by_matrices(steps, transitions, start))
-    fast = _alphas(_by_product, steps, transitions, start)
-    answer = read(*fast)
+def _guarded(which, scores, transitions, start, end, mask, parallel):
+    """Log sums (0) or log partitions (1), by products where these are exact.
 
-    # Recomputed for the gradient: in a branch not taken JAX would store its zeros, (time, batch,
-    # states, states) of them. Arguments, not a closure: TensorFlow would lose the gradient.
-    @keras.remat
-    def exact(h, transitions, start):
-        return read(*_alphas(_by_logarithms, (h, *steps[1:]), transitions, start))
-
-    return ops.cond(
-        _exact_enough(fast[0], *steps),
-        lambda: answer,
-        lambda: exact(steps[0], transitions, start),
-    )
-
-
-def _exact_enough(alphas, h, real, first):
-    """Whether all sums that were taken were far above what float32 loses; NaN is not."""
-    summed = ops.logical_and(real, ops.logical_not(first))
-    return ops.all(ops.logical_or(ops.logical_not(summed), alphas - h > RELIABLE))
-
-
-def _alphas(log_sums, steps, transitions, start):
-    """Alphas, (time, batch, states), and what was taken from them to keep them small, (..., 1).
-
-    The shifts are constants to the gradient, as the sum of both does not depend on them.
+    The log sums are those of the paths up to each state, its own score left out and up to one
+    constant a step, float32 (time, batch, states).
     """
-    high = ops.stop_gradient(ops.max(transitions))
-    log_sums = log_sums(transitions - high)
+    chain = _steps(scores, mask), transitions, start, end
+    if parallel:
+        return _by_matrices(*chain)[which]
+    *fast, reliable = _by_products(*chain)
+    return ops.cond(reliable, lambda: fast[which], lambda: _by_logarithms(*chain)[which])
+
+
+def _by_products(steps, transitions, start, end):
+    """Log sums and log partitions, and whether all sums were far above what float32 loses.
+
+    Maxima and scales are constants to the gradient, as the results do not depend on them. The
+    bounds keep all its factors finite: where the results are not used it must be zero, not NaN.
+    """
+    h, real, first = steps
+    tops = [ops.stop_gradient(ops.max(x)) for x in (transitions, start, end)]
+    tables = (transitions, start, end)
+    weights, entry, leave = (ops.exp(x - top) for x, top in zip(tables, tops, strict=True))
+    high = ops.stop_gradient(ops.max(h, axis=-1, keepdims=True))
+
+    def step(carry, now):
+        p, (emitted, real, first) = carry[0], now
+        sums = ops.where(first, entry, ops.matmul(p, weights))
+        new = sums * emitted
+        scale = ops.stop_gradient(ops.maximum(ops.max(new, axis=-1, keepdims=True), LEAST))
+        carry = ops.where(real, new / scale, p), sums, scale
+        return carry, carry
+
+    nothing = ops.zeros_like(h[0])
+    steps = ops.exp(h - high), real, first
+    carry, (_, sums, scale) = ops.scan(step, (nothing, nothing, nothing[:, :1]), steps)
+    last = ops.sum(carry[0] * leave, axis=-1)
+    scales = ops.log(scale) + high + ops.where(first, tops[1], tops[0])
+    scales = ops.sum(ops.where(real, scales, 0.0), axis=0)[:, 0]
+    log_z = ops.log(ops.maximum(last, LEAST)) + tops[2] + scales
+    log_sums = ops.where(first, start - tops[1], ops.log(ops.maximum(sums, LEAST)))
+    summed = ops.logical_and(real, ops.logical_not(first))
+    fine = ops.all(ops.logical_or(ops.logical_not(summed), sums > RELIABLE))
+    empty = ops.logical_not(ops.any(real, axis=0)[:, 0])
+    return log_sums, log_z, ops.logical_and(fine, ops.all(ops.logical_or(empty, last > RELIABLE)))
+
+
+def _by_logarithms(steps, transitions, start, end):
+    """The same with an exponential for every pair of states, exact at any scale."""
 
     def step(carry, now):
         (alpha, total), (h, real, first) = carry, now
         top = ops.stop_gradient(ops.max(alpha, axis=-1, keepdims=True))
-        new = ops.where(first, start + h, log_sums(alpha - top) + h)
-        moved = ops.where(first, 0.0, top + high)
-        carry = ops.where(real, new, alpha), total + ops.where(real, moved, 0.0)
+        sums = ops.where(first, start, _log_sums(alpha - top, transitions))
+        moved = ops.where(ops.logical_and(real, ops.logical_not(first)), top, 0.0)
+        carry = ops.where(real, sums + h, alpha), total + moved
         return carry, carry
 
     nothing = ops.zeros_like(steps[0][0])
-    return ops.scan(step, (nothing, nothing[:, :1]), steps)[1]
+    (alpha, total), (alphas, _) = ops.scan(step, (nothing, nothing[:, :1]), steps)
+    return alphas - steps[0], ops.logsumexp(alpha + end, axis=-1) + total[:, 0]
 
 
-def _by_product(transitions):
-    weights = ops.exp(transitions)
-    return lambda alpha: ops.log(ops.maximum(ops.matmul(ops.exp(alpha), weights), LEAST))
+# Recomputed for the gradient: kept, the pairs of states of all steps are so large that a program
+# which merely might need them becomes slower.
+@keras.remat
+def _log_sums(alpha, transitions):
+    return ops.logsumexp(alpha[..., :, None] + transitions, axis=-2)
 
 
-def _by_logarithms(transitions):
-    return lambda alpha: ops.logsumexp(alpha[..., :, None] + transitions, axis=-2)
-
-
-def _by_matrices(steps, transitions, start):
-    """Alphas as products of one matrix a step, `g(i, j) + h_t(j)`, which may be paired at will.
+def _by_matrices(steps, transitions, start, end):
+    """As `_by_products`, by matrices `g(i, j) + h_t(j)`, one a step, which may be paired at will.
 
     Padding is the matrix that changes nothing. The rows of the first step are all alike, so that
     every row of the products to the left of a step holds its alphas.
@@ -278,4 +307,5 @@ def _by_matrices(steps, transitions, start):
     # TensorFlow forgets the rank where the batch is not known yet.
     products = ops.reshape(ops.associative_scan(multiply, matrices, axis=0), ops.shape(matrices))
     alphas = products[:, :, 0]
-    return alphas, ops.zeros_like(alphas[..., :1])
+    log_z = ops.logsumexp(alphas[-1] + end, axis=-1)
+    return alphas - steps[0], log_z, ops.ones((), "bool")
