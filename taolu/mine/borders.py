@@ -45,14 +45,10 @@ class Cutter:
 
     def cut_lines(self, lines: Iterable[str]) -> list[list[str]]:
         """Returns the words of each line; a line must hold no line feed."""
-        text = "\n".join(lines)
-        codes = code_points(text)
-        starts = self._starts(text, codes)
-        _, begins, ends, breaks = words_of(codes, starts, np.full(codes.size, -1, np.int32))
+        spaced = self.spaced("\n".join(lines)).split("\n")
         with no_collection():
-            spans = zip(begins.tolist(), ends.tolist(), strict=True)
-            found, stops = [text[i:j] for i, j in spans], breaks.tolist()
-            return [found[i:j] for i, j in zip([0, *stops[:-1]], stops, strict=True)]
+            # Spaces in, words out: to split at spaces is faster than to slice.
+            return [line.split() for line in spaced]
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Returns where each word starts and stops, as offsets into the text.
