@@ -41,8 +41,8 @@ def train(head, heard, states):
     inputs = keras.Input((3,), dtype="int32")
     scores = keras.layers.Embedding(len(LETTERS), len(SAID), embeddings_initializer="zeros")(inputs)
     model = TagModel(inputs, head(scores))
-    model.compile(keras.optimizers.Adam(0.3))
-    model.fit(heard, states, batch_size=len(heard), epochs=300, verbose=0)
+    model.compile(keras.optimizers.Adam(0.5))
+    model.fit(heard, states, batch_size=len(heard), epochs=150, verbose=0)
     return model
 
 

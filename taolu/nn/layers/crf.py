@@ -1,6 +1,7 @@
 """Conditional random field: tags that fit together, because whole paths compete."""
 
 from dataclasses import fields
+from typing import Any
 
 import keras
 import numpy as np
@@ -93,14 +94,14 @@ class CRF(TagHead):
                 f"`legal` must be about the {self.states} states of the inputs. "
                 f"Received: rules for {found} states."
             )
-        shapes = {"transitions": (self.states, self.states)}
+        shapes: dict[str, tuple] = {"transitions": (self.states, self.states)}
         if self.use_ends:
             shapes |= {"start": (self.states,), "end": (self.states,)}
         for name, shape in shapes.items():
             rest = self.initializer, self.learning_rate_multiplier
             setattr(self, f"_{name}", self.weight(shape, name, *rest))
 
-    def tables(self, penalty: float = FORBIDDEN):
+    def tables(self, penalty: float = FORBIDDEN) -> tuple[Any, Any, Any]:
         """The scores g (states, states), start and end (states,), as used: float32 tensors.
 
         Args:
@@ -113,8 +114,8 @@ class CRF(TagHead):
             allowed = [getattr(self.legal, name) for name in names]
             rules = [ops.convert_to_tensor((~x).astype("float32")) * penalty for x in allowed]
             tables = [a + b for a, b in zip(tables, rules, strict=True)]
-        transitions, *ends = tables
-        return transitions, *(x + ops.zeros(self.states) for x in ends)
+        nothing = ops.zeros(self.states)  # where there is neither a weight nor a rule
+        return tables[0], tables[1] + nothing, tables[2] + nothing
 
     def assign(self, transitions, start=None, end=None):
         """Sets the weights to given scores, as they are used: those of another program, say.
@@ -146,7 +147,7 @@ class CRF(TagHead):
         """
         scores, mask = self.read(scores, mask)
         labels = self.read_labels(labels, scores)
-        return linear_chain.path_score(labels, scores, *self.tables(), mask)
+        return linear_chain.path_score(labels, scores, *self.tables(), mask=mask)
 
     def log_partition(self, scores, mask=None):
         """log Z of each row, float32 (batch,), in nats.
@@ -156,7 +157,7 @@ class CRF(TagHead):
             mask: Bool (batch, time) or (batch, time, 1).
         """
         scores, mask = self.read(scores, mask)
-        return linear_chain.log_partition(scores, *self.tables(), mask, self.parallel)
+        return linear_chain.log_partition(scores, *self.tables(), mask=mask, parallel=self.parallel)
 
     def loss(self, labels, scores, mask=None):
         """Minus the log of the probability of the labels, float32 (batch,), in nats per sequence.
@@ -187,7 +188,9 @@ class CRF(TagHead):
             mask: Bool (batch, time) or (batch, time, 1).
         """
         scores, mask = self.read(scores, mask)
-        found = linear_chain.log_marginals(scores, *self.tables(), mask, self.parallel)
+        found = linear_chain.log_marginals(
+            scores, *self.tables(), mask=mask, parallel=self.parallel
+        )
         return apply_mask(ops.exp(found), mask)
 
     def entropy(self, scores, mask=None):
@@ -198,7 +201,7 @@ class CRF(TagHead):
             mask: Bool (batch, time) or (batch, time, 1).
         """
         scores, mask = self.read(scores, mask)
-        return linear_chain.entropy(scores, *self.tables(), mask)
+        return linear_chain.entropy(scores, *self.tables(), mask=mask)
 
     def decode(self, scores, mask=None):
         """The most probable path, int32 (batch, time), -1 at padding; of equals the first.
@@ -217,7 +220,7 @@ class CRF(TagHead):
         steps = ops.cast(ops.shape(scores)[1], "float32")
         # More than the best and the worst path can differ by.
         penalty = -(1.0 + 2.0 * (ops.max(highest, initial=0.0) + (steps + 1.0) * links))
-        return linear_chain.viterbi(scores, *self.tables(penalty), mask)
+        return linear_chain.viterbi(scores, *self.tables(penalty), mask=mask)
 
     def decode_posterior(self, scores, mask=None):
         """The states expected to be right at most steps, int32 (batch, time), -1 at padding.
@@ -230,8 +233,9 @@ class CRF(TagHead):
             mask: Bool (batch, time) or (batch, time, 1).
         """
         scores, mask = self.read(scores, mask)
-        rules = [x - y for x, y in zip(self.tables(FORBIDDEN), self.tables(0.0), strict=True)]
-        return linear_chain.viterbi(self.marginals(scores, mask), *rules, mask)
+        ruled, free = self.tables(FORBIDDEN), self.tables(0.0)
+        links, start, end = (x - y for x, y in zip(ruled, free, strict=True))
+        return linear_chain.viterbi(self.marginals(scores, mask), links, start, end, mask)
 
     def get_config(self):
         legal = self.legal

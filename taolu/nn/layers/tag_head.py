@@ -62,7 +62,6 @@ class TagHead(keras.layers.Layer):
         scores = ops.cast(ops.convert_to_tensor(scores), "float32")
         if not self.built:
             self.build(tuple(scores.shape))
-            self.built = True
         if len(scores.shape) != 3 or scores.shape[-1] != self.states:
             raise ValueError(
                 f"`scores` must have the shape (batch, time, {self.states}). "
