@@ -17,6 +17,7 @@ def pytest_addoption(parser):
     group = parser.getgroup("taolu")
     group.addoption("--slow", action="store_true", help="also run tests marked slow or data")
     group.addoption("--backend", help="Keras backend: jax (default), torch or tensorflow")
+    group.addoption("--figures", action="store_true", help="print what the tests measured")
     group.addoption("--no-jit", action="store_true", help="run the kernels as plain Python")
 
 
@@ -40,6 +41,25 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if "slow" in item.keywords or "data" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture
+def figure(record_property):
+    """Notes a figure by name; `--figures` prints the least and the greatest of each name."""
+    return lambda name, value: record_property(name, float(value))
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if not config.getoption("--figures"):
+        return
+    found: dict[str, list[float]] = {}
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            found.setdefault(name, []).append(value)
+    terminalreporter.section("figures")
+    for name in sorted(found):
+        ends = dict.fromkeys(f"{value:.4g}" for value in (min(found[name]), max(found[name])))
+        terminalreporter.write_line(f"{name}: {' to '.join(ends)}")
 
 
 @pytest.fixture(scope="session")

@@ -106,8 +106,8 @@ def hsic_gamma_test(
     """Tests independence by a gamma law with the mean and variance of the biased HSIC.
 
     Both moments are those over all orders of y, exactly; the gamma shape is an approximation whose
-    tail is a little short: of 8000 pairs of independent normal samples (n = 100) it rejects 5.4%
-    at the level of 5%, and 1.6% at 1%. O(n^2) time once, O(n) memory.
+    tail is a little short: of 10,000 pairs of independent normal samples (n = 100) it rejects 5.6%
+    at the level of 5%, and 1.5% at 1%. O(n^2) time once, O(n) memory.
 
     Args:
         x: Samples of one variable, float (samples,) or (samples, width), finite, at least 4.

@@ -91,7 +91,7 @@ def test_linear_kernel_is_the_squared_covariance(shape):
     assert by_article == pytest.approx(np.square(covariance).sum(), rel=1e-12)
 
 
-def test_the_mean_over_draws_is_zero_only_for_the_unbiased():
+def test_the_mean_over_draws_is_zero_only_for_the_unbiased(figure):
     """E1: dividing by (n - 1)^2 leaves a bias of 6.2e-3 at n = 50."""
     rng = np.random.default_rng(2)
     draws, n = 2000, 50
@@ -100,13 +100,16 @@ def test_the_mean_over_draws_is_zero_only_for_the_unbiased():
         sums = gram_sums(*rng.normal(size=(2, n, 1)), Gaussian(1.0), Gaussian(1.0))
         unbiased[i] = sums.unbiased(0, 1)
         by_article[i] = sums.biased(0, 1) * n**2 / (n - 1) ** 2
+    figure("HSIC, n = 50, unbiased, mean of 2000", unbiased.mean())
+    figure("HSIC, n = 50, unbiased, standard error", unbiased.std() / sqrt(draws))
+    figure("HSIC, n = 50, over (n - 1)^2, mean of 2000", by_article.mean())
     assert abs(unbiased.mean()) < 3 * unbiased.std() / sqrt(draws)
     assert by_article.mean() == pytest.approx(6.2e-3, abs=1e-4)
     # In closed form: E exp(-(x - x')^2) is 1 / sqrt 5, and the bias (1 - that)^2 / (n - 1).
     assert by_article.mean() == pytest.approx((1 - 5**-0.5) ** 2 / (n - 1), rel=0.01)
 
 
-def test_the_figures_of_the_article():
+def test_the_figures_of_the_article(figure):
     """n = 1000, bandwidth 1: SPEC has 2.96e-4 +- 1.0e-4 and 0.0943 +- 0.0026, biased."""
     rng = np.random.default_rng(3)
     independent, dependent = [], []
@@ -114,12 +117,14 @@ def test_the_figures_of_the_article():
         x, other, noise = rng.normal(size=(3, 1000))
         independent.append(biased_hsic(x, other, **ONE))
         dependent.append(biased_hsic(x, x + 0.1 * noise, **ONE))
+    figure("HSIC, n = 1000, biased, independent", np.mean(independent))
+    figure("HSIC, n = 1000, biased, y = x + 0.1 noise", np.mean(dependent))
     assert np.mean(independent) == pytest.approx(2.96e-4, abs=1.0e-4)
     assert np.mean(dependent) == pytest.approx(0.0943, abs=0.0026)
 
 
 @pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")
-def test_parity_with_hyppo():
+def test_parity_with_hyppo(figure):
     """Hyppo has a 2 in its kernel, and takes the bandwidth of x for y as well."""
     hyppo = pytest.importorskip("hyppo.independence", exc_type=ImportError)
     for n in (20, 120):
@@ -129,8 +134,10 @@ def test_parity_with_hyppo():
         kernels = {"kernel_x": shared, "kernel_y": shared}
         columns = x[:, None], y[:, None]
         theirs = hyppo.Hsic(bias=False).statistic(*columns)
+        figure("HSIC beside hyppo", abs(cka(x, y, **kernels) - theirs))
         assert cka(x, y, **kernels) == pytest.approx(theirs, abs=1e-9)
         theirs = hyppo.Hsic(bias=True).statistic(*columns)
+        figure("HSIC beside hyppo", abs(sqrt(biased_cka(x, y, **kernels)) - theirs))
         assert sqrt(biased_cka(x, y, **kernels)) == pytest.approx(theirs, abs=1e-9)
 
 
@@ -241,31 +248,37 @@ def test_orders_that_are_the_same_count_whatever_the_rounding():
     assert hsic_permutation_test(x, y, rng=np.random.default_rng(9), **CLASSES).p_value == 1.0
 
 
-def test_the_permutation_test_keeps_its_level():
+def test_the_permutation_test_keeps_its_level(figure):
     rng = np.random.default_rng(10)  # it is exact at any n, so a small one will do
     tests = (
         hsic_permutation_test(*rng.normal(size=(2, 25)), rng=rng, permutations=99)
         for _ in range(1000)
     )
     rejected = np.mean([test.p_value <= 0.05 for test in tests])
+    figure("HSIC, permutation test, rejected at 5%", rejected)
     assert rejected == pytest.approx(0.05, abs=0.015)
 
 
-def test_the_gamma_test_keeps_its_level():
+@pytest.mark.parametrize("n", [30, 100])
+def test_the_gamma_test_keeps_its_level(n, figure):
     rng = np.random.default_rng(0)
-    p = np.array([hsic_gamma_test(*rng.normal(size=(2, 30))).p_value for _ in range(6000)])
+    p = np.array([hsic_gamma_test(*rng.normal(size=(2, n))).p_value for _ in range(10_000)])
+    for level in (0.05, 0.01):
+        name = f"HSIC, gamma test, n = {n}, rejected at {level:.0%}"
+        figure(name, np.mean(p <= level))
     assert np.mean(p <= 0.05) == pytest.approx(0.05, abs=0.015)
     assert np.mean(p <= 0.5) == pytest.approx(0.5, abs=0.05)
 
 
 @pytest.mark.parametrize("test", [hsic_permutation_test, hsic_gamma_test])
-def test_the_tests_see_a_parabola_that_correlation_does_not(test):
+def test_the_tests_see_a_parabola_that_correlation_does_not(test, figure):
     rng = np.random.default_rng(11)
     options = {} if test is hsic_gamma_test else {"rng": rng, "permutations": 99}
     found = []
     for _ in range(60):
         x, noise = rng.normal(size=(2, 100))
         found.append(test(x, x**2 + 0.3 * noise, **options).p_value <= 0.05)
+    figure("HSIC, power at n = 100, parabola", np.mean(found))
     assert np.mean(found) > 0.95
 
 

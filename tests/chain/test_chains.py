@@ -51,8 +51,11 @@ def drawn(time, states, seed=0, scale=2.0, forbid=0.0):
     return arrays
 
 
-def agree(found, expected, rtol=1e-12):
+def agree(found, expected, rtol=1e-12, figure=lambda name, value: None):
     log_z, marginals, pairs, entropy = expected
+    names = ("log_partition", "marginals", "transitions", "entropy")
+    for name, value in zip(names, expected, strict=True):
+        figure(f"chain, {name}, beside all paths", np.abs(getattr(found, name) - value).max())
     np.testing.assert_allclose(found.log_partition, log_z, rtol=rtol, atol=1e-12)
     np.testing.assert_allclose(found.marginals, marginals, rtol=1e-10, atol=1e-13)
     np.testing.assert_allclose(found.transitions, pairs, rtol=1e-10, atol=1e-13)
@@ -63,7 +66,7 @@ def agree(found, expected, rtol=1e-12):
 
 
 @pytest.mark.parametrize(("time", "states"), SHAPES)
-def test_best_paths_are_those_of_the_list(time, states):
+def test_best_paths_are_those_of_the_list(time, states, figure):
     scores, transitions, start, end = drawn(time, states)
     paths, values = every_path(scores, transitions, start, end)
     best = viterbi(scores, transitions, start=start, end=end)
@@ -74,14 +77,15 @@ def test_best_paths_are_those_of_the_list(time, states):
         ranked = k_best(scores, transitions, k, start=start, end=end)
         np.testing.assert_array_equal(ranked.paths, paths[order[:k]])
         np.testing.assert_allclose(ranked.scores, values[order[:k]], rtol=1e-12)
+        figure("chain, k best, beside all paths", np.abs(ranked.scores - values[order[:k]]).max())
 
 
 @pytest.mark.parametrize(("time", "states"), SHAPES)
-def test_sums_are_those_of_the_list(time, states):
+def test_sums_are_those_of_the_list(time, states, figure):
     arguments = drawn(time, states)
     scores, transitions, start, end = arguments
     found = forward(scores, transitions, start=start, end=end)
-    agree(found, truth(*arguments))
+    agree(found, truth(*arguments), figure=figure)
     assert log_partition(scores, transitions, start=start, end=end) == found.log_partition
 
 

@@ -117,7 +117,7 @@ def test_log_scores_of_many_sequences():
     np.testing.assert_allclose(many.log_scores(y), [0.0, one, three, 0.0])
 
 
-def test_it_agrees_with_crfsuite(tmp_path):
+def test_it_agrees_with_crfsuite(tmp_path, figure):
     crfsuite = pytest.importorskip("pycrfsuite")
     rng = np.random.default_rng(0)
     words, labels = [f"w{i}" for i in range(12)], ["B", "I", "O"]
@@ -140,10 +140,13 @@ def test_it_agrees_with_crfsuite(tmp_path):
         found, best = chain.forward(), chain.viterbi().path
         marginals = [[tagger.marginal(a, t) for a in names] for t in range(len(text))]
         np.testing.assert_allclose(found.marginals, marginals, atol=1e-6)
+        figure("chain, marginals, beside crfsuite", np.abs(found.marginals - marginals).max())
         assert [names[y] for y in best] == tagger.tag()
         y = rng.integers(3, size=len(text))
         expected = tagger.probability([names[i] for i in y])
-        assert np.exp(chain.log_probabilities(y)[0]) == pytest.approx(expected, abs=1e-6)
+        probability = np.exp(chain.log_probabilities(y)[0])
+        assert probability == pytest.approx(expected, abs=1e-6)
+        figure("chain, probability, beside crfsuite", abs(probability - expected))
 
 
 @pytest.mark.parametrize(

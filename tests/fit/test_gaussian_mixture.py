@@ -69,7 +69,7 @@ def matched(truth, found):
 
 @kinds
 @pytest.mark.parametrize("reg_covar", [1e-6, 0.1])
-def test_fifty_iterations_equal_scikit_learn(kind, reg_covar):
+def test_fifty_iterations_equal_scikit_learn(kind, reg_covar, figure):
     sklearn = pytest.importorskip("sklearn.mixture")
     x, _ = data()
     same = {"covariance_type": kind, "tol": 0, "max_iter": 50, "reg_covar": reg_covar}
@@ -79,7 +79,10 @@ def test_fifty_iterations_equal_scikit_learn(kind, reg_covar):
         theirs = sklearn.GaussianMixture(K, **same).fit(x)
     names = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
     for name in names:
-        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), atol=1e-6, rtol=1e-6)
+        one, other = getattr(ours, name), getattr(theirs, name)
+        np.testing.assert_allclose(one, other, atol=1e-6, rtol=1e-6)
+        if name in ("weights_", "means_", "covariances_"):
+            figure("mixture, 50 iterations, beside scikit-learn", np.abs(one - other).max())
     assert ours.n_iter_ == 50
     assert not ours.converged_
     for name in ("score_samples", "predict_proba", "predict"):
@@ -209,7 +212,7 @@ def test_a_narrow_component_far_from_the_origin_keeps_its_digits(kind):
 # Real data
 
 
-def test_iris():
+def test_iris(figure):
     sklearn = pytest.importorskip("sklearn")
     from sklearn.datasets import load_iris
     from sklearn.metrics import adjusted_rand_score
@@ -217,7 +220,9 @@ def test_iris():
     assert sklearn
     x, species = load_iris(return_X_y=True)
     model = GaussianMixture(3, n_init=5, random_state=0).fit(x)
-    assert adjusted_rand_score(species, model.predict(x)) >= 0.90
+    rand = adjusted_rand_score(species, model.predict(x))
+    figure("mixture, iris, adjusted Rand index", rand)
+    assert rand >= 0.90
     np.testing.assert_array_equal(model.predict(x), np.argmax(model.predict_proba(x), axis=1))
     np.testing.assert_array_equal(
         GaussianMixture(3, n_init=5, random_state=0).fit_predict(x), model.predict(x)

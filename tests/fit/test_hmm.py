@@ -86,7 +86,7 @@ def test_the_likelihood_and_path_of_three_days():
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("threads", [1, 2])
-def test_baum_welch_takes_the_steps_of_hmmlearn(seed, threads):
+def test_baum_welch_takes_the_steps_of_hmmlearn(seed, threads, figure):
     rng = np.random.default_rng(seed)
     pi, a, b = rows(rng, 3), rows(rng, 3, 3), rows(rng, 3, 5)
     x, lengths = symbols(seed)
@@ -95,6 +95,9 @@ def test_baum_welch_takes_the_steps_of_hmmlearn(seed, threads):
     them.fit(x[:, None], lengths)
     start = {"startprob_init": pi, "transmat_init": a, "emissionprob_init": b}
     model = HMM(3, **start, max_iter=20, tol=0, threads=threads).fit(x, lengths=lengths)
+    for name in ("startprob_", "transmat_", "emissionprob_"):
+        apart = np.abs(getattr(model, name) - getattr(them, name)).max()
+        figure("HMM, 20 iterations, beside hmmlearn", apart)
     np.testing.assert_allclose(model.startprob_, them.startprob_, atol=1e-10)
     np.testing.assert_allclose(model.transmat_, them.transmat_, atol=1e-10)
     np.testing.assert_allclose(model.emissionprob_, them.emissionprob_, atol=1e-10)
@@ -111,7 +114,7 @@ def test_baum_welch_takes_the_steps_of_hmmlearn(seed, threads):
 
 
 @pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
-def test_gaussian_states_take_the_steps_of_hmmlearn(kind):
+def test_gaussian_states_take_the_steps_of_hmmlearn(kind, figure):
     rng = np.random.default_rng(1)
     lengths = rng.integers(5, 60, 12)
     hidden = np.concatenate([np.cumsum(rng.random(n) < 0.2) % 2 for n in lengths])
@@ -142,6 +145,8 @@ def test_gaussian_states_take_the_steps_of_hmmlearn(kind):
     if kind == "spherical":
         theirs = theirs[:, 0]
     np.testing.assert_allclose(model.covars_, theirs, atol=1e-6)
+    for one, other in [(model.means_, them.means_), (model.covars_, theirs)]:
+        figure("Gaussian HMM, 20 iterations, beside hmmlearn", np.abs(one - other).max())
     assert model.score(x, lengths=lengths) * len(x) == pytest.approx(them.score(x, lengths))
     assert (np.diff(model.log_likelihoods_) >= -1e-10).all()
 
@@ -246,7 +251,7 @@ def test_long_sequences_and_many_blocks_are_counted_once(monkeypatch):
         "emissionprob_init": rows(np.random.default_rng(0), 2, 5),
     }
     whole = HMM(2, **start, max_iter=3, tol=0).fit(x, lengths=lengths)
-    monkeypatch.setattr("taolu.fit.markov.BLOCK", 50)
+    monkeypatch.setattr("taolu.fit.markov_counts.BLOCK", 50)
     parts = HMM(2, **start, max_iter=3, tol=0, threads=3).fit(x, lengths=lengths)
     np.testing.assert_allclose(whole.transmat_, parts.transmat_, rtol=1e-12)
     np.testing.assert_allclose(whole.emissionprob_, parts.emissionprob_, rtol=1e-12)

@@ -54,10 +54,11 @@ def test_it_is_the_em_of_the_formulas(alpha):
         np.testing.assert_allclose(model.log_likelihoods_, history, rtol=1e-9)
 
 
-def test_planted_topics_come_back():
+def test_planted_topics_come_back(figure):
     x, topics, shares = corpus()
     model = PLSA(3, n_init=3, random_state=0).fit(x)
     similar, order = cosines(topics, model.components_)
+    figure("pLSA, planted topics, least cosine", similar.min())
     assert similar.min() > 0.97
     assert np.abs(model.doc_topics_[:, order] - shares).mean() < 0.06
     assert model.converged_

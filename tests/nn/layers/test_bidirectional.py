@@ -45,13 +45,15 @@ def outputs(layer, mask):
     return numpy(there), numpy(back), {merge: numpy(x) for merge, x in found.items()}
 
 
-def check(layer, mask):
+def check(layer, mask, figure=lambda name, value: None):
     """Asserts that the layer gives for a padded batch what it gives for each text by itself."""
     there, back, rest = outputs(layer, mask)
     for row, (first, second) in enumerate(loop(layer, mask)):
         pick = (row, mask[row]) if first.ndim == 2 else row
         np.testing.assert_allclose(there[pick], first, rtol=0, atol=1e-6)
         np.testing.assert_allclose(back[pick], second, rtol=0, atol=1e-6)
+        for one, other in ((there[pick], first), (back[pick], second)):
+            figure("bidirectional, beside a loop over texts", np.abs(one - other).max())
         for merge, found in rest.items():
             np.testing.assert_allclose(found[pick], MERGES[merge](first, second), rtol=0, atol=1e-6)
         if first.ndim == 2:
@@ -60,10 +62,10 @@ def check(layer, mask):
 
 @pytest.mark.parametrize("name", RNNS)
 @pytest.mark.parametrize("sequences", [True, False], ids=["every step", "last state"])
-def test_a_padded_batch_is_a_loop_over_texts(name, sequences):
+def test_a_padded_batch_is_a_loop_over_texts(name, sequences, figure):
     layer = Bidirectional(getattr(keras.layers, name)(3, return_sequences=sequences))
     layer.build(X.shape)
-    check(layer, RIGHT)
+    check(layer, RIGHT, figure)
 
 
 @pytest.mark.parametrize("mask", [RIGHT, HOLES, RIGHT[:, ::-1]], ids=["right", "holes", "left"])

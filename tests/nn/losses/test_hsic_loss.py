@@ -327,10 +327,16 @@ def trained(weight, seed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
-def test_a_nuisance_is_taken_away_and_the_task_stays(seed):
+def test_a_nuisance_is_taken_away_and_the_task_stays(seed, figure):
     """SPEC: the correlation falls below 0.05, here the largest absolute one of a unit."""
     unit_before, line_before, task_before = trained(0.0, seed)
     unit, line, task = trained(3.0, seed)
+    names = ("correlation of a unit", "correlation of the best line", "R^2 of the task")
+    for name, *values in zip(
+        names, (unit_before, line_before, task_before), (unit, line, task), strict=True
+    ):
+        for loss, value in zip(("without", "with"), values, strict=True):
+            figure(f"nuisance, {name}, {loss} the loss", value)
     assert unit < 0.05 < 0.2 < unit_before
     assert line < line_before / 2
     assert task > 0.9

@@ -81,12 +81,13 @@ def fitted_friction(path):
 
 @pytest.mark.parametrize("ratio", [0.25, 0.5, 2.0])
 @pytest.mark.parametrize("method", [heavy_ball, lambda *a: nesterov(*a, reach=0.5)])
-def test_the_friction_fitted_to_a_swing_stays_within_one_per_cent(method, ratio):
+def test_the_friction_fitted_to_a_swing_stays_within_one_per_cent(method, ratio, figure):
     rate, momentum = 1e-4, 0.995
     before = fitted_friction(method(lambda x: x, 1.0, rate, momentum, 4000))
     after = fitted_friction(method(lambda x: x, 1.0, ratio * rate, couple(momentum, ratio), 6000))
     alone = fitted_friction(method(lambda x: x, 1.0, ratio * rate, momentum, 6000))
     assert before == pytest.approx(0.005 / 0.01, rel=0.02)
+    figure("friction after coupling, relative change", abs(after / before - 1))
     assert after == pytest.approx(before, rel=0.01)
     assert alone == pytest.approx(before / ratio**0.5, rel=0.02)  # without the rule
 

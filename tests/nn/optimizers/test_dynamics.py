@@ -80,23 +80,26 @@ def test_friction_and_momentum_are_two_names_of_one_thing(friction):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_the_error_of_euler_is_of_first_order(loss):
+def test_the_error_of_euler_is_of_first_order(loss, figure):
     gradient = LOSSES[loss]
     found = order(lambda step, n: euler(gradient, 1.0, step, n), first_order(gradient))
+    figure("order of Euler", found)
     assert found == pytest.approx(1, abs=0.05)
 
 
 @pytest.mark.parametrize("velocity", [0.0, 1.0])
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("method", [leapfrog, implicit_midpoint])
-def test_the_error_of_leapfrog_and_midpoint_is_of_second_order(method, loss, velocity):
+def test_the_error_of_leapfrog_and_midpoint_is_of_second_order(method, loss, velocity, figure):
     gradient = LOSSES[loss]
     truth = second_order(gradient, velocity)
 
     def run(step, n):
         return method(gradient, 1.0, velocity, friction=FRICTION, step=step, steps=n)
 
-    assert order(run, truth) == pytest.approx(2, abs=0.1)
+    found = order(run, truth)
+    figure(f"order of {method.__name__}", found)
+    assert found == pytest.approx(2, abs=0.1)
 
 
 def test_without_the_half_step_at_the_start_the_order_is_one():
@@ -151,7 +154,7 @@ def test_descent_and_momentum_are_the_sgd_of_keras():
 
 
 @pytest.mark.parametrize("library", ["keras", "optax"])
-def test_nesterov_is_that_of_the_frameworks(library):
+def test_nesterov_is_that_of_the_frameworks(library, figure):
     def gradient(x):
         return CURVATURE * x
 
@@ -170,6 +173,7 @@ def test_nesterov_is_that_of_the_frameworks(library):
             theirs.append(position)
     ours = nesterov(gradient, START, 0.1, 0.9, 200)
     ahead = ours.position + 0.9 * ours.velocity * 0.1**0.5
+    figure("Nesterov, 200 steps, beside Keras and optax", np.abs(ahead - np.stack(theirs)).max())
     np.testing.assert_allclose(ahead, np.stack(theirs), rtol=0, atol=1e-6)
 
 

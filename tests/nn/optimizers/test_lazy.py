@@ -92,7 +92,7 @@ def test_without_lazy_the_same_rows_drift():
 
 @pytest.mark.parametrize("name", INNER)
 @pytest.mark.parametrize("mode", MODES)
-def test_when_every_row_is_used_it_is_the_inner_optimizer(name, mode):
+def test_when_every_row_is_used_it_is_the_inner_optimizer(name, mode, figure):
     everything = np.ones(ROWS, bool)
     lazy, plain = Run(Lazy(INNER[name](), mode)), Run(INNER[name]())
     for t in range(STEPS):
@@ -101,11 +101,12 @@ def test_when_every_row_is_used_it_is_the_inner_optimizer(name, mode):
         # 1 - rate * decay, so there the last digit of AdamW is rounded another way.
         rounded = keras.backend.backend() == "torch" and name == "AdamW"
         close = {"rtol": 0, "atol": 2e-7 if rounded else 1e-7}
+        figure("Lazy, every row used, beside its inner optimizer", np.abs(ours - theirs).max())
         np.testing.assert_allclose(ours, theirs, **close)
         np.testing.assert_allclose(array(lazy.weight), array(plain.weight), **close)
 
 
-def test_a_row_follows_the_run_of_only_its_own_steps():
+def test_a_row_follows_the_run_of_only_its_own_steps(figure):
     run = Run(Lazy(K.Adam(0.05)))
     for t in range(STEPS):
         last = run.step(t)
@@ -115,6 +116,7 @@ def test_a_row_follows_the_run_of_only_its_own_steps():
             alone.apply([ops.convert_to_tensor(GRADIENTS[t, row])], [variable])
         # Exactly; torch alone rounds a row by itself otherwise than in a table.
         atol = 2e-7 if keras.backend.backend() == "torch" else 0
+        figure("Lazy, a row beside its own steps", np.abs(last[row] - array(variable)).max())
         np.testing.assert_allclose(last[row], array(variable), rtol=0, atol=atol)
 
 

@@ -13,6 +13,7 @@ SGD, Adam = keras.optimizers.SGD, keras.optimizers.Adam
 RNG = np.random.default_rng(0)
 GRADIENTS = RNG.normal(size=(200, 3, 2)).astype("float32")
 START = RNG.normal(size=(3, 2)).astype("float32")
+TEN_STEPS = [0.44068355, 0.88136709]
 
 
 def array(value):
@@ -76,12 +77,13 @@ def same(one, other):
 # Worked example
 
 
-def test_ten_steps_on_the_sum_of_squares():
+def test_ten_steps_on_the_sum_of_squares(figure):
     weight = keras.Variable(np.array([1.0, 2.0], "float32"))
     optimizer = Lookahead(SGD(0.1), period=5, rate=0.5)
     for _ in range(10):
         optimizer.apply([2 * ops.convert_to_tensor(weight)], [weight])
-    np.testing.assert_allclose(array(weight), [0.44068355, 0.88136709], rtol=0, atol=1e-7)
+    figure("Lookahead over SGD, ten steps, beside SPEC", np.abs(array(weight) - TEN_STEPS).max())
+    np.testing.assert_allclose(array(weight), TEN_STEPS, rtol=0, atol=1e-7)
     # Five steps keep 0.8^5 of the way, and half of that is taken: 0.66384 a cycle.
     assert array(weight)[0] == pytest.approx(0.66384**2, abs=1e-6)
 
@@ -98,12 +100,13 @@ def test_adam_inside_follows_the_plain_formula(state):
 @pytest.mark.parametrize(
     ("period", "part", "reset"), [(5, 0.5, False), (3, 0.8, True), (1, 0.3, False)]
 )
-def test_it_agrees_with_optax(period, part, reset):
+def test_it_agrees_with_optax(period, part, reset, figure):
     optax = pytest.importorskip("optax")
     # Keras adds epsilon before the bias correction of v, optax after it: so almost none.
     fast = optax.adam(0.001, eps=1e-20)
     transform = optax.lookahead(fast, period, part, reset_state=reset)
-    start = START / 100  # float32 rounds less near zero, whatever the backend
+    # float32 rounds less near zero; torch rounds Adam otherwise in the eighth digit.
+    start = START / (100 if keras.backend.backend() == "torch" else 10)
     params = optax.LookaheadParams.init_synced(start)
     state, path = transform.init(params), []
     for gradient in GRADIENTS:
@@ -112,6 +115,7 @@ def test_it_agrees_with_optax(period, part, reset):
         path.append(np.array(params.fast))
     mode = "reset" if reset else "maintain"
     ours = walk(Lookahead(Adam(0.001, epsilon=1e-20), period, part, mode), start=start)
+    figure("Lookahead over Adam, 200 steps, beside optax", np.abs(ours - np.stack(path)).max())
     np.testing.assert_allclose(ours, np.stack(path), rtol=0, atol=1e-7)
 
 
@@ -123,7 +127,7 @@ def test_sgd_inside_agrees_with_optax_to_seven_digits():
     for _ in range(10):
         updates, state = transform.update(2 * params.fast, state, params)
         params = optax.apply_updates(params, updates)
-    np.testing.assert_allclose(params.slow, [0.44068355, 0.88136709], rtol=0, atol=1e-7)
+    np.testing.assert_allclose(params.slow, TEN_STEPS, rtol=0, atol=1e-7)
 
 
 # Invariants
