@@ -20,7 +20,7 @@ from corpora import folder, gold_lines, heading, segmented, stored_lines, table
 
 from taolu.fit import HMM
 from taolu.mine.hmm_segmenter import HMMSegmenter
-from taolu.mine.score import score_words
+from taolu.mine.span_score import score_words
 
 TRAIN, TEST = "cws_pd1998/folds1-4.txt.xz", "cws_sighan2005/pku_test_gold.utf8.xz"
 TRAINED = "weights_jieba_hmm/finalseg_hmm.json.xz"
@@ -123,6 +123,14 @@ def timed(methods, work: int, repeat: int, same):
         )
 
 
+def apart(one, other) -> str:
+    return f"{abs(one.transmat_ - other.transmat_).max():.1e}"
+
+
+def unlike(one, other) -> int:
+    return sum(a != b for a, b in zip(one, other, strict=True))
+
+
 def quality():
     """Word precision, recall and F1 on the test set of PKU."""
     warnings.simplefilter("ignore")
@@ -155,11 +163,9 @@ def main():
     print(heading("hmmlearn", "jieba"))
     head = ("seconds", "M/s", "times as fast")
     methods, work = learners(arguments.small)
-    apart = lambda a, b: f"{abs(a.transmat_ - b.transmat_).max():.1e}"  # noqa: E731
     rows = timed(methods, work, arguments.repeat, apart)
     print(table(("learning", *head, "transitions apart"), rows), flush=True)
     methods, work = decoders(arguments.small)
-    unlike = lambda a, b: sum(x != y for x, y in zip(a, b, strict=True))  # noqa: E731
     rows = timed(methods, work, arguments.repeat, unlike)
     print("\n" + table(("decoding", *head, "runs cut otherwise"), rows), flush=True)
     if not arguments.small:

@@ -19,7 +19,7 @@ from corpora import CLASSICAL, GOLD_DEV, GOLD_TEST, MODERN, gold_lines, heading,
 from taolu.mine.cut import Segmenter
 from taolu.mine.discover import discover
 from taolu.mine.lexicon import Lexicon, fit_lexicon, learn_lexicon, saved_bits
-from taolu.mine.score import score_words
+from taolu.mine.span_score import score_words
 from taolu.text.corpus import Corpus
 from taolu.text.encode import EncodedText, encode
 from taolu.text.normalize import split_sentences

@@ -57,7 +57,7 @@ def score(
 
 def _score_words(text: str, corpus: "Corpus", books: "dict[str, Codebook]") -> None:
     from taolu.cli.tables import print_table
-    from taolu.mine.score import score_words
+    from taolu.mine.span_score import score_words
 
     lines = [line.split() for line in corpus.lines() if line.strip()]
     _check(bool(lines), text)

@@ -5,7 +5,8 @@ import numpy as np
 from taolu._kernel import kernel
 from taolu.chain.forward import scaled_sums
 from taolu.fit.estimator import check_whole
-from taolu.fit.markov import NEGLIGIBLE, MarkovModel, agrees, probabilities
+from taolu.fit.markov import MarkovModel
+from taolu.fit.markov_counts import NEGLIGIBLE, agrees, probabilities
 
 
 class HMM(MarkovModel):

@@ -9,7 +9,7 @@ states known this is counting, with some it is semi-supervised learning, with no
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,38 +19,16 @@ from taolu.chain.ragged import Chains, bounds_of
 from taolu.count.parallel import available_cores
 from taolu.fit.em import EMResult, best_of, em
 from taolu.fit.estimator import Estimator, check_fitted, check_whole
-
-BLOCK = 2**16  # steps that one thread has in hand at a time
-UNKNOWN = -1  # in place of a state
-NEGLIGIBLE = 1e-100
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """A hidden Markov model.
-
-    Attributes:
-        start: Probability of the first state, float64 (states,).
-        transition: From row to column, float64 (states, states). With `end`, rows add up to
-            1 - end.
-        end: Probability that a sequence ends after each state, float64 (states,), or None.
-        emission: What a state says; the subclass knows.
-    """
-
-    start: np.ndarray
-    transition: np.ndarray
-    end: np.ndarray | None
-    emission: Any
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Expected uses of first and last states, transitions, emissions: sufficient statistics."""
-
-    start: np.ndarray
-    transition: np.ndarray
-    end: np.ndarray
-    emission: Any
+from taolu.fit.markov_counts import (
+    UNKNOWN,
+    Counts,
+    Parameters,
+    agrees,
+    blocks,
+    impossible,
+    maximised,
+    probabilities,
+)
 
 
 class MarkovModel(Estimator):
@@ -241,7 +219,7 @@ class MarkovModel(Estimator):
         if emission is None:
             emission = self._emission(self._collect(x, shares, self._nothing()), None)
         start = shares[bounds[:-1]].sum(axis=0) + 1.0
-        guess = _maximised(Counts(start, pairs, last, None), None, self.ends)
+        guess = maximised(Counts(start, pairs, last, None), None, self.ends)
         start = probabilities("startprob_init", self.startprob_init, guess.start)
         if self.transmat_init is None:
             return replace(guess, start=start, emission=emission)
@@ -262,7 +240,7 @@ class MarkovModel(Estimator):
 
         def m_step(counts, old):
             smoothed = replace(counts, **{n: getattr(counts, n) + p for n, p in prior.items()})
-            found = _maximised(smoothed, old, self.ends)
+            found = maximised(smoothed, old, self.ends)
             return replace(found, emission=self._emission(counts.emission, old.emission))
 
         return em(
@@ -291,13 +269,13 @@ class MarkovModel(Estimator):
         def work(first: int, last: int) -> tuple[float, Counts]:
             total, pairs, ends = 0.0, np.zeros((k, k)), np.zeros((2, k))
             statistics = self._nothing()
-            for low, high in _blocks(bounds, first, last):
+            for low, high in blocks(bounds, first, last):
                 rows = slice(bounds[low], bounds[high])
                 own = bounds[low : high + 1] - bounds[low]
                 seen = None if known is None else known[rows]
                 log_sums, shares, more = self._sums(x[rows], seen, parameters, own)
                 if np.isneginf(log_sums).any():
-                    raise ValueError(_impossible(low + int(np.argmin(log_sums))))
+                    raise ValueError(impossible(low + int(np.argmin(log_sums))))
                 total += log_sums.sum()
                 pairs += more
                 ends += shares[own[:-1]].sum(axis=0), shares[own[1:] - 1].sum(axis=0)
@@ -335,60 +313,3 @@ class MarkovModel(Estimator):
     def _free_parameters(self) -> int:
         k = self.n_components
         return (k - 1) + k * (k - 1) + (k if self.ends else 0) + self._emission_size()
-
-
-def agrees(known, states) -> np.ndarray:
-    """Returns which states each step may have, bool (time, states)."""
-    return (known[:, None] == UNKNOWN) | (known[:, None] == np.arange(states))
-
-
-def _impossible(sequence) -> str:
-    return (
-        "`X` must be possible under the model: what a probability of zero forbids cannot be "
-        "learned. Give `pseudocount`, or a start without these zeros. "
-        f"Received: sequence {sequence} has probability 0."
-    )
-
-
-def _maximised(counts: Counts, old: Parameters | None, ends: bool) -> Parameters:
-    """Counts divided by their sums; a state that was not used keeps its old row."""
-    start = counts.start / counts.start.sum()
-    final = counts.end if ends else np.zeros_like(counts.end)
-    totals = counts.transition.sum(axis=1) + final
-    unused = totals <= 0
-    safe = np.where(unused, 1.0, totals)
-    transition = counts.transition / safe[:, None]
-    end = final / safe if ends else None
-    if unused.any():
-        k = len(start)
-        transition[unused] = 1.0 / k if old is None else old.transition[unused]
-        if end is not None and old is not None and old.end is not None:
-            end[unused] = old.end[unused]
-    # EM would take these to zero one factor at a time, and never back.
-    transition[transition < NEGLIGIBLE] = 0.0
-    return Parameters(start, np.ascontiguousarray(transition), end, None)
-
-
-def _blocks(bounds, first, last):
-    """Runs of sequences of about BLOCK steps."""
-    while first < last:
-        stop = int(np.searchsorted(bounds, bounds[first] + BLOCK, side="right")) - 1
-        stop = min(max(stop, first + 1), last)
-        yield first, stop
-        first = stop
-
-
-def probabilities(name, given, guess) -> np.ndarray:
-    """Returns what the user gave, checked; or the guess where nothing was given."""
-    if given is None:
-        return guess
-    given = np.array(given, dtype=np.float64)
-    if given.shape != guess.shape:
-        raise ValueError(f"`{name}` must have the shape {guess.shape}. Received: {given.shape}.")
-    sums = given.sum(axis=-1)
-    if not ((given >= 0).all() and (abs(sums - 1) < 1e-6).all()):
-        raise ValueError(
-            f"`{name}` must hold probabilities whose rows add up to 1. "
-            f"Received: least {given.min():g}, sums from {sums.min():g} to {sums.max():g}."
-        )
-    return given

@@ -22,16 +22,14 @@ from taolu.text.alphabet import code_points
 from taolu.text.decompress import decompressed
 from taolu.text.files import replacing
 from taolu.text.normalize import ALNUM, OTHER, character_class, fold_width, to_nfc
+from taolu.text.schemes import BMES, legality
 
 # Of equally good states `viterbi` takes the first, and the order of the alphabet is the other way
 # round: jieba takes the greatest letter, and with this order so do we.
 STATES = "SMEB"
 S, M, E, B = range(4)
 NEVER = -3.14e100  # what jieba adds for a character that a state never says
-_LEGAL = np.zeros((4, 4), dtype=bool)
-_LEGAL[[S, S, E, E, B, B, M, M], [S, B, S, B, M, E, M, E]] = True
-_CLOSES = np.array([True, False, True, False])
-_OPENS = np.array([True, False, False, True])
+_LEGAL = legality(STATES, BMES)
 
 
 @dataclass(frozen=True)
@@ -234,8 +232,8 @@ class HMMSegmenter(Cutter):
         scores = self.emission[np.minimum(ids[kept], len(self.characters))]
         if not kept.all():
             apart = np.diff(np.flatnonzero(kept)) > 1
-            scores[:-1][apart] += np.where(_CLOSES, 0.0, -np.inf)
-            scores[1:][apart] += np.where(_OPENS, 0.0, -np.inf)
+            scores[:-1][apart] += np.where(_LEGAL.end, 0.0, -np.inf)
+            scores[1:][apart] += np.where(_LEGAL.start, 0.0, -np.inf)
         total = log_partition(scores, self.transition, start=self.start, end=self.end)
         return -total / math.log(2.0)
 
@@ -251,11 +249,11 @@ class HMMSegmenter(Cutter):
             scores,
             self.transition,
             start=self.start,
-            end=np.where(_CLOSES, 0.0, -np.inf),
+            end=np.where(_LEGAL.end, 0.0, -np.inf),
             lengths=edges[1::2] - edges[::2],
             threads=self.threads,
         )
-        path[inside] = np.where(_CLOSES[found.path], ids[inside], -1)
+        path[inside] = np.where(_LEGAL.end[found.path], ids[inside], -1)
 
 
 @dataclass(frozen=True)
@@ -304,9 +302,9 @@ class _Counts:
         totals = self.emission.sum(axis=0) + once
         behind = once / totals * 2.0**-CODE_POINT_BITS
         emission = np.vstack([self.emission / totals + behind, behind])
-        start = self.start + _OPENS
-        end = self.end + _CLOSES
-        transition = self.transition + _LEGAL
+        start = self.start + _LEGAL.start
+        end = self.end + _LEGAL.end
+        transition = self.transition + _LEGAL.transitions
         leaving = transition.sum(axis=1) + end
         with np.errstate(divide="ignore"):
             tables = start / start.sum(), transition / leaving[:, None], end / leaving

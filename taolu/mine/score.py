@@ -12,7 +12,7 @@ over all cuts:
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -125,55 +125,3 @@ def score_text(corpus: Corpus, models: Mapping[str, TextModel]) -> list[Score]:
         for name, model in models.items():
             bits[name] += model.bits(sentence)
     return [Score(n, b / max(1, characters), characters, sentences) for n, b in bits.items()]
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """Agreement of a segmentation with a gold one, counted over word spans.
-
-    Attributes:
-        precision: Share of the cut words that stand in the gold text.
-        recall: Share of the gold words that were cut.
-        f1: Their harmonic mean.
-        words: Number of gold words.
-    """
-
-    precision: float
-    recall: float
-    f1: float
-    words: int
-
-
-def score_words(gold: Sequence[Sequence[str]], cut: Sequence[Sequence[str]]) -> Agreement:
-    """Returns span precision, recall and F1.
-
-    Args:
-        gold: Words of each sentence.
-        cut: Words of the same sentences, cut by a segmenter.
-
-    Raises:
-        ValueError: The two are not the same characters.
-
-    Example:
-        >>> score_words([["我", "爱", "北京"]], [["我爱", "北京"]]).f1
-        0.4
-    """
-    hits = made = wanted = 0
-    for number, (one, other) in enumerate(zip(gold, cut, strict=True), start=1):
-        if "".join(one) != "".join(other):
-            raise ValueError(
-                f"`cut` must hold the characters of `gold`. Received: sentence {number}, "
-                f"{''.join(other)!r} for {''.join(one)!r}."
-            )
-        a, b = _ends(one), _ends(other)
-        hits, made, wanted = hits + len(a & b), made + len(b), wanted + len(a)
-    precision, recall = hits / max(1, made), hits / max(1, wanted)
-    return Agreement(precision, recall, 2 * hits / max(1, made + wanted), wanted)
-
-
-def _ends(words: Sequence[str]) -> set[tuple[int, int]]:
-    spans, start = set(), 0
-    for word in words:
-        spans.add((start, start + len(word)))
-        start += len(word)
-    return spans

@@ -42,6 +42,7 @@ class OptimizerGroup(keras.optimizers.Optimizer):
 
     @property
     def variables(self):
+        """Variables of all members."""
         return self._variables + [v for member in self.members.values() for v in member.variables]
 
     @property
@@ -51,6 +52,7 @@ class OptimizerGroup(keras.optimizers.Optimizer):
 
     @property
     def learning_rate(self):
+        """There is none: each member has its own."""
         raise AttributeError("An OptimizerGroup has no learning rate; each of its members has one.")
 
     def attach(self, find):
@@ -105,16 +107,19 @@ class OptimizerGroup(keras.optimizers.Optimizer):
         )
 
     def finalize_variable_values(self, var_list):
+        """Lets each member finish its own variables."""
         del var_list  # each member knows its own
         for member in self.members.values():
             member.finalize_variable_values(member._trainable_variables)
 
     def save_own_variables(self, store):
+        """Writes the variables of every member, in order."""
         for key, member in self.members.items():
             for i, variable in enumerate(member.variables):
                 store[f"{key}.{i}"] = keras.ops.convert_to_numpy(variable)
 
     def load_own_variables(self, store):
+        """Reads what `save_own_variables` wrote; the members must be the same."""
         places = {
             f"{key}.{i}": variable
             for key, member in self.members.items()

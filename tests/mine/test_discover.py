@@ -17,7 +17,7 @@ from taolu.errors import CorpusError
 from taolu.mine.cut import Segmenter
 from taolu.mine.discover import THRESHOLDS, cohesive_ngrams, default_min_count, discover
 from taolu.mine.join import join
-from taolu.mine.score import score_words
+from taolu.mine.span_score import score_words
 from taolu.text.corpus import Corpus
 from taolu.text.encode import encode
 

@@ -10,7 +10,7 @@ import pytest
 
 from taolu.errors import CodebookError
 from taolu.mine.hmm_segmenter import STATES, HMMSegmenter
-from taolu.mine.score import score_words
+from taolu.mine.span_score import score_words
 
 LINES = [["我", "爱", "北京"], ["北京人", "很", "多"], ["我们", "爱", "你"]]
 

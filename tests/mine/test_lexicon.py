@@ -20,7 +20,7 @@ from taolu.mine.lexicon import (
     saved_bits,
     spelling_bits,
 )
-from taolu.mine.score import score_words
+from taolu.mine.span_score import score_words
 from taolu.text.corpus import Corpus
 from taolu.text.encode import encode
 

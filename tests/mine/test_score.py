@@ -1,4 +1,4 @@
-"""Held-out bits: a probability over all strings; and agreement with gold words."""
+"""Held-out bits: a probability over all strings."""
 
 import itertools
 import math
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taolu.mine.score import Agreement, UnigramModel, score_text, score_words
+from taolu.mine.score import UnigramModel, score_text
 from taolu.text.corpus import Corpus
 
 UNITS = st.dictionaries(st.text("天地", min_size=1, max_size=3), st.integers(1, 9), max_size=6)
@@ -99,40 +99,3 @@ def test_scores_are_bits_over_characters():
 def test_scores_of_an_empty_text():
     score = score_text(Corpus.from_lines([]), {"one": UnigramModel({"天": 3}, 2)})[0]
     assert (score.bits_per_character, score.characters, score.sentences) == (0.0, 0, 0)
-
-
-def test_agreement_by_hand():
-    gold = [["我", "爱", "北京"], ["北京", "大学"]]
-    cut = [["我爱", "北京"], ["北京", "大", "学"]]
-    agreement = score_words(gold, cut)
-    assert agreement.precision == 2 / 5
-    assert agreement.recall == 2 / 5
-    assert agreement.f1 == 2 / 5
-    assert agreement.words == 5
-    assert score_words(gold, gold) == Agreement(1.0, 1.0, 1.0, 5)
-    assert score_words([], []) == Agreement(0.0, 0.0, 0.0, 0)
-
-
-CUTS = st.lists(st.sampled_from(list(naive.all_cuts("甲乙丙丁"))), min_size=1, max_size=5)
-
-
-@given(CUTS, st.randoms())
-def test_agreement_counts_spans(gold, random):
-    cut = [random.choice(list(naive.all_cuts("甲乙丙丁"))) for _ in gold]
-
-    def spans(words):
-        stops = list(itertools.accumulate(map(len, words)))
-        return set(zip([0, *stops], stops, strict=False))
-
-    pairs = [(spans(a), spans(b)) for a, b in zip(gold, cut, strict=True)]
-    hits = sum(len(a & b) for a, b in pairs)
-    agreement = score_words(gold, cut)
-    assert agreement.recall == hits / sum(len(a) for a, _ in pairs)
-    assert agreement.precision == hits / sum(len(b) for _, b in pairs)
-
-
-def test_agreement_needs_the_same_characters():
-    with pytest.raises(ValueError, match="sentence 2, '天地' for '天气'"):
-        score_words([["好"], ["天气"]], [["好"], ["天", "地"]])
-    with pytest.raises(ValueError, match="zip"):
-        score_words([["好"]], [])

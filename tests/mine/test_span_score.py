@@ -1,11 +1,13 @@
 """Span scores: whole counts, beside sets counted by definition and beside seqeval."""
 
+import itertools
+
+import naive
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taolu.mine.score import score_words
-from taolu.mine.span_score import SpanCounts, score_spans, score_unseen
+from taolu.mine.span_score import SpanCounts, score_spans, score_unseen, score_words
 from taolu.text.schemes import BIO
 from taolu.text.spans import Span, flat_spans, tags_of, word_spans
 
@@ -126,7 +128,7 @@ def test_words_are_spans(sentences):
     )
     known = {"天", "天地", "人"}
     unseen = score_unseen(gold, cut, known)
-    assert unseen.seen + unseen.unseen == score.overall.gold == agreement.words
+    assert unseen.seen + unseen.unseen == score.overall.gold == agreement.gold
     assert unseen.seen_hits + unseen.unseen_hits == score.overall.hits
     assert unseen.unseen == sum(word not in known for words in gold for word in words)
     nothing = score_unseen(gold, cut, set())
@@ -149,3 +151,43 @@ def test_texts_of_other_lengths_are_errors():
         score_unseen([], [["好"]], set())
     with pytest.raises(ValueError, match="Received: sentence 1, '坏' for '好'"):
         score_unseen([["好"]], [["坏"]], set())
+
+
+# words
+
+
+def test_words_by_hand():
+    gold = [["我", "爱", "北京"], ["北京", "大学"]]
+    cut = [["我爱", "北京"], ["北京", "大", "学"]]
+    agreement = score_words(gold, cut)
+    assert agreement == SpanCounts(2, 5, 5)
+    assert agreement.precision == 2 / 5
+    assert agreement.recall == 2 / 5
+    assert agreement.f1 == 2 / 5
+    assert score_words(gold, gold) == SpanCounts(5, 5, 5)
+    assert score_words([], []) == SpanCounts(0, 0, 0)
+
+
+CUTS = st.lists(st.sampled_from(list(naive.all_cuts("甲乙丙丁"))), min_size=1, max_size=5)
+
+
+@given(CUTS, st.randoms())
+def test_words_counts_spans(gold, random):
+    cut = [random.choice(list(naive.all_cuts("甲乙丙丁"))) for _ in gold]
+
+    def spans(words):
+        stops = list(itertools.accumulate(map(len, words)))
+        return set(zip([0, *stops], stops, strict=False))
+
+    pairs = [(spans(a), spans(b)) for a, b in zip(gold, cut, strict=True)]
+    hits = sum(len(a & b) for a, b in pairs)
+    agreement = score_words(gold, cut)
+    assert agreement.recall == hits / sum(len(a) for a, _ in pairs)
+    assert agreement.precision == hits / sum(len(b) for _, b in pairs)
+
+
+def test_words_needs_the_same_characters():
+    with pytest.raises(ValueError, match="sentence 2, '天地' for '天气'"):
+        score_words([["好"], ["天气"]], [["好"], ["天", "地"]])
+    with pytest.raises(ValueError, match="same sentences"):
+        score_words([["好"]], [])

@@ -199,6 +199,7 @@ class T5Bias(_HeadBias):
         )
 
     def bias(self, distance):
+        """Returns one number a head for each distance, by bucket."""
         bucket = relative_bucket(distance, self.buckets, self.max_distance, self.bidirectional)
         return ops.moveaxis(ops.take(self.embeddings, bucket, axis=0), -1, -3)
 
@@ -252,6 +253,7 @@ class ALiBi(_HeadBias):
     """
 
     def bias(self, distance):
+        """Returns minus the distance times the slope of the head."""
         slope = ops.convert_to_tensor(slopes(self.heads), dtype="float32")[:, None, None]
         return -ops.cast(ops.abs(distance), "float32")[..., None, :, :] * slope
 
@@ -295,6 +297,7 @@ class Nezha(RelativePosition):
         self.max_distance = max_distance
 
     def check(self, heads, head_width, value_width):
+        """Raises ValueError unless keys and values of a head have this width."""
         if not self.width == head_width == value_width:
             raise ValueError(
                 "`width` of Nezha must equal `head_width` and `value_width` of the attention. "
@@ -302,6 +305,7 @@ class Nezha(RelativePosition):
             )
 
     def vectors(self, distance):
+        """Returns a sinusoidal vector for each distance."""
         most = self.max_distance
         table = sinusoids(np.arange(2 * most + 1), self.width)
         return ops.take(table, ops.clip(distance, -most, most) + most, axis=0)

@@ -76,9 +76,11 @@ class Local(_Pattern):
     window: int
 
     def allows(self, distance):
+        """Returns True within the window."""
         return ops.abs(distance) <= self.window
 
     def attend(self, query, key, value, scoring, real, causal):
+        """Attends in blocks of the window and their two neighbours."""
         size = _block_size(self.window, query)
         q, k, v, distance, mask = _fold_blocks(query, key, value, real, size, causal)
         context = attend(q, k, v, scoring, distance, mask)
@@ -106,9 +108,11 @@ class Atrous(_Pattern):
     rate: int
 
     def allows(self, distance):
+        """Returns True at multiples of the rate."""
         return ops.equal(ops.mod(distance, self.rate), 0)
 
     def attend(self, query, key, value, scoring, real, causal):
+        """Attends within each remainder, as so many shorter texts."""
         q, k, v, distance, mask = _fold_strides(query, key, value, real, self.rate, causal)
         context = attend(q, k, v, scoring, distance, mask)
         return _unfold_strides(context, query, self.rate)
@@ -143,11 +147,13 @@ class Sparse(_Pattern):
     rate: int
 
     def allows(self, distance):
+        """Returns True where one of the two patterns is."""
         return ops.logical_or(
             Local(self.window).allows(distance), Atrous(self.rate).allows(distance)
         )
 
     def attend(self, query, key, value, scoring, real, causal):
+        """Attends by both patterns and joins them under one softmax."""
         size = _block_size(self.window, query)
         q, k, v, distance, mask = _fold_blocks(query, key, value, real, size, causal)
         near, near_log = _weighed(q, k, v, scoring, distance, mask)

@@ -73,6 +73,7 @@ class SumPooling(_Pooling):
     """
 
     def pool(self, x, mask):
+        """Returns the sum of the real steps."""
         return _sum(x, mask)
 
 
@@ -105,6 +106,7 @@ class MeanPooling(_Pooling):
     """
 
     def pool(self, x, mask):
+        """Returns the mean of the real steps."""
         count = ops.sum(ops.cast(mask, "float32"), axis=1, keepdims=True)
         return _sum(x, mask) / ops.maximum(count, 1.0)
 
@@ -134,6 +136,7 @@ class MaxPooling(_Pooling):
     """
 
     def pool(self, x, mask):
+        """Returns the maximum of the real steps."""
         x = ops.cast(x, "float32")  # exact, and its lowest number is below all of half precision
         top = ops.max(apply_mask(x, mask, _LOWEST), axis=1)
         return ops.where(ops.any(mask, axis=1, keepdims=True), top, 0.0)
@@ -165,6 +168,7 @@ class FirstPooling(_Pooling):
     """
 
     def pool(self, x, mask):
+        """Returns the first real step."""
         return _sum(x, ops.logical_and(mask, _rank(mask) == 1))
 
 
@@ -191,6 +195,7 @@ class LastPooling(_Pooling):
     """
 
     def pool(self, x, mask):
+        """Returns the last real step."""
         rank = _rank(mask)
         return _sum(x, ops.logical_and(mask, rank == rank[:, -1:]))
 
@@ -237,6 +242,7 @@ class LogSumExpPooling(_Pooling):
         self.temperature = temperature
 
     def pool(self, x, mask):
+        """Returns the log of the summed exponentials of the real steps."""
         scores = apply_mask(ops.cast(x, "float32") / self.temperature, mask, _LOWEST / 2)
         some = ops.any(mask, axis=1, keepdims=True)
         # An empty row enters as zeros, so that nothing huge stands where its gradient passes.
@@ -303,6 +309,7 @@ class AttentionPooling(_Pooling):
         self.score.build((*input_shape[:-1], hidden))
 
     def pool(self, x, mask):
+        """Returns the real steps, weighted by what they are worth."""
         x = apply_mask(x, mask)
         scores = ops.cast(self.score(self.hidden(x)), "float32")
         weights = masked_softmax(scores, mask[..., None], axis=1)

@@ -61,6 +61,7 @@ class LinearScaling(_Scaling):
     factor: float
 
     def apply(self, width, base):
+        """Returns all frequencies, slower by the factor."""
         return frequencies(width, base) / self.factor, 1.0
 
 
@@ -87,6 +88,7 @@ class NTKScaling(_Scaling):
 
     def apply(self, width, base):
         # With one pair there is no slowest: it is the fastest too, and keeps its speed.
+        """Returns the frequencies, the slow ones slowed the most."""
         larger = base * self.factor ** (width / (width - 2)) if width > 2 else base
         return frequencies(width, larger), 1.0
 
@@ -125,6 +127,7 @@ class YaRNScaling(_Scaling):
             raise ValueError(f"`length` must be at least 1. Received: length={self.length}.")
 
     def apply(self, width, base):
+        """Returns the frequencies, slowed only where a turn was not seen whole."""
         plain = frequencies(width, base)
 
         def pair_that_turns(times):  # i with length * base^(-2i / width) = 2 pi times
@@ -190,6 +193,7 @@ class Rotary(RelativePosition):
         self.scaling = scaling
 
     def check(self, heads, head_width, value_width):
+        """Raises ValueError unless the turned width is even and fits into a head."""
         width = self.width or head_width
         if width % 2 or width > head_width:
             raise ValueError(
@@ -207,6 +211,7 @@ class Rotary(RelativePosition):
         return self._turn(inputs, *self._cos_sin(positions, inputs.shape[-1]))
 
     def rotate(self, query, key, positions):
+        """Turns queries or keys by their positions."""
         cos, sin = self._cos_sin(positions, query.shape[-1])
         return self._turn(query, cos, sin), self._turn(key, cos, sin)
 

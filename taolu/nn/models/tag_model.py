@@ -63,6 +63,7 @@ class TagModel(StepModel):
         return self.outputs[0]._keras_history.operation
 
     def step(self, data):
+        """Takes a step on the loss of the head."""
         x, labels, weight = keras.utils.unpack_x_y_sample_weight(data)
         variables = self.trainable_variables
         loss, gradients = self.value_and_grad(
@@ -73,6 +74,7 @@ class TagModel(StepModel):
         return {name: value for name, value in logs.items() if name != "accuracy"}
 
     def measure(self, data):
+        """Gives the loss of the head, and the share of labels that it decodes."""
         x, labels, weight = keras.utils.unpack_x_y_sample_weight(data)
         loss, scores = self._loss(x, labels, weight, training=False)
         path = self.head.decode(scores, _mask(scores))
@@ -81,6 +83,8 @@ class TagModel(StepModel):
         return self.record(loss, x)
 
     def predict_step(self, *arguments):
+        """Gives the best paths instead of scores."""
+
         def decode(data):
             x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
             scores = self(x, training=False)

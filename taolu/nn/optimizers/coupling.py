@@ -48,6 +48,7 @@ class MomentumLRCoupler(keras.callbacks.Callback):
         self._first: tuple[float, ...] = ()  # the pair that the friction comes from
 
     def on_train_begin(self, logs=None):
+        """Notes the rate and the momentum to start from."""
         if self._first:
             return  # a second `fit` goes on from the same reference
         optimizer = self._optimizer()
@@ -61,6 +62,7 @@ class MomentumLRCoupler(keras.callbacks.Callback):
         self._first = reference, momentum
 
     def on_epoch_begin(self, epoch, logs=None):
+        """Moves the momentum to where the rate has gone."""
         optimizer = self._optimizer()
         reference, momentum = self._first
         new = couple(momentum, _number(optimizer.learning_rate) / reference)

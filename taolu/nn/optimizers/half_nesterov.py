@@ -64,6 +64,7 @@ class HalfNesterov(keras.optimizers.Optimizer):
         self._displacements = self.add_optimizer_variables(variables, "displacement")
 
     def update_step(self, gradient, variable, learning_rate):
+        """Moves one variable."""
         rate = ops.cast(learning_rate, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype)
         momentum = ops.cast(self._momentum, variable.dtype)

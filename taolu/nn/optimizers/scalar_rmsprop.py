@@ -81,6 +81,7 @@ class ScalarRMSprop(keras.optimizers.Optimizer):
         return ops.where(total > 0, ops.rsqrt(ops.where(total > 0, total, 1.0)), 0.0)
 
     def update_step(self, gradient, variable, learning_rate):
+        """Moves one variable."""
         rate = ops.cast(learning_rate, variable.dtype)
         self.assign_sub(variable, ops.cast(gradient, variable.dtype) * rate)
 

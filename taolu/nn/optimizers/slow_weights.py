@@ -39,13 +39,17 @@ class SlowWeights(keras.callbacks.Callback):
         self._slow.__exit__(None, None, None)
 
     def on_test_begin(self, logs=None):
+        """Puts the slow weights in."""
         self._enter()
 
     def on_test_end(self, logs=None):
+        """Puts the fast weights back."""
         self._leave()
 
     def on_predict_begin(self, logs=None):
+        """Puts the slow weights in."""
         self._enter()
 
     def on_predict_end(self, logs=None):
+        """Puts the fast weights back."""
         self._leave()
