@@ -107,7 +107,9 @@ def test_factors_are_the_matrix_they_multiply_to():
         low.build((None, None, 4))
         left, right = (9 * numpy(w) for w in low.weights)
         dense = layer(left @ right.T / 9, bidirectional=bidirectional)
-        np.testing.assert_allclose(numpy(low.transitions()), left @ right.T / 9, rtol=1e-5)
+        # Where products cancel, float32 is exact to a part of their sizes, not of what is left.
+        sizes = np.abs(left) @ np.abs(right.T) / 9
+        assert np.all(np.abs(numpy(low.transitions()) - left @ right.T / 9) <= 1e-6 * sizes)
         one, other = (run(memm.loss, labels, scores, MASK) for memm in (low, dense))
         np.testing.assert_allclose(one, other, rtol=1e-5)
     one, other = (run(memm.decode, scores, MASK) for memm in (low, dense))
