@@ -22,6 +22,7 @@ from taolu.nn.layers.pooling import (
 )
 from taolu.nn.layers.position import PositionEmbedding, SinusoidalPosition
 from taolu.nn.layers.rotary import LinearScaling, NTKScaling, Rotary, YaRNScaling
+from taolu.nn.layers.softmax_head import SoftmaxHead
 from taolu.nn.layers.tied_projection import TiedProjection
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "Rotary",
     "ScaleOffset",
     "SinusoidalPosition",
+    "SoftmaxHead",
     "Sparse",
     "SumPooling",
     "T5Bias",

@@ -1,6 +1,5 @@
 """Conditional random field: tags that fit together, because whole paths compete."""
 
-from dataclasses import fields
 from typing import Any
 
 import keras
@@ -9,10 +8,16 @@ from keras import ops
 
 from taolu.nn.layers import linear_chain
 from taolu.nn.layers.tag_head import TagHead, check_multiplier
+from taolu.nn.layers.tag_rules import (
+    FORBIDDEN,
+    as_legality,
+    check_rules,
+    legal_path,
+    penalties,
+    rules_config,
+)
 from taolu.nn.masking import apply_mask
 from taolu.text.schemes import Legality
-
-FORBIDDEN = -1e4  # float32 still tells paths apart that score so little
 
 
 @keras.saving.register_keras_serializable(package="taolu")
@@ -80,7 +85,7 @@ class CRF(TagHead):
     ):
         super().__init__(**kwargs)
         check_multiplier(learning_rate_multiplier)
-        self.legal = _legality(legal)
+        self.legal = as_legality(legal)
         self.use_ends = use_ends
         self.learning_rate_multiplier = learning_rate_multiplier
         self.parallel = parallel
@@ -88,12 +93,7 @@ class CRF(TagHead):
 
     def build(self, input_shape):
         super().build(input_shape)
-        found = self.states if self.legal is None else len(self.legal.start)
-        if found != self.states:
-            raise ValueError(
-                f"`legal` must be about the {self.states} states of the inputs. "
-                f"Received: rules for {found} states."
-            )
+        check_rules(self.legal, self.states)
         shapes: dict[str, tuple] = {"transitions": (self.states, self.states)}
         if self.use_ends:
             shapes |= {"start": (self.states,), "end": (self.states,)}
@@ -111,8 +111,7 @@ class CRF(TagHead):
         tables = [getattr(self, f"_{name}", None) for name in names]
         tables = [0.0 if x is None else x * self.learning_rate_multiplier for x in tables]
         if self.legal is not None:
-            allowed = [getattr(self.legal, name) for name in names]
-            rules = [ops.convert_to_tensor((~x).astype("float32")) * penalty for x in allowed]
+            rules = penalties(self.legal, penalty)
             tables = [a + b for a, b in zip(tables, rules, strict=True)]
         nothing = ops.zeros(self.states)  # where there is neither a weight nor a rule
         return tables[0], tables[1] + nothing, tables[2] + nothing
@@ -213,14 +212,7 @@ class CRF(TagHead):
             mask: Bool (batch, time) or (batch, time, 1).
         """
         scores, mask = self.read(scores, mask)
-        scores = apply_mask(scores, mask)
-        tables = self.tables(0.0)
-        highest = ops.sum(ops.max(ops.abs(scores), axis=-1), axis=-1)
-        links = sum(ops.max(ops.abs(x)) for x in tables)
-        steps = ops.cast(ops.shape(scores)[1], "float32")
-        # More than the best and the worst path can differ by.
-        penalty = -(1.0 + 2.0 * (ops.max(highest, initial=0.0) + (steps + 1.0) * links))
-        return linear_chain.viterbi(scores, *self.tables(penalty), mask=mask)
+        return legal_path(scores, self.tables(0.0), self.legal, mask)
 
     def decode_posterior(self, scores, mask=None):
         """The states expected to be right at most steps, int32 (batch, time), -1 at padding.
@@ -238,26 +230,11 @@ class CRF(TagHead):
         return linear_chain.viterbi(self.marginals(scores, mask), links, start, end, mask)
 
     def get_config(self):
-        legal = self.legal
-        if legal is not None:
-            legal = {one.name: getattr(legal, one.name).tolist() for one in fields(legal)}
         config = {
-            "legal": legal,
+            "legal": rules_config(self.legal),
             "use_ends": self.use_ends,
             "learning_rate_multiplier": self.learning_rate_multiplier,
             "parallel": self.parallel,
             "initializer": keras.initializers.serialize(self.initializer),
         }
         return {**super().get_config(), **config}
-
-
-def _legality(legal):
-    """The rules, out of a configuration too."""
-    if isinstance(legal, dict):
-        legal = Legality(**{name: np.array(value, bool) for name, value in legal.items()})
-    if legal is not None and not isinstance(legal, Legality):
-        raise TypeError(
-            "`legal` must be a Legality, as `taolu.text.schemes.legality` makes it. "
-            f"Received: {type(legal).__name__}."
-        )
-    return legal

@@ -154,20 +154,20 @@ def viterbi(scores, transitions, start, end, mask):
 
     def back(state, now):
         earlier, real, first = now
-        came = _first_best(earlier + ops.take(turned, state, axis=0))
+        came = first_best(earlier + ops.take(turned, state, axis=0))
         moves = ops.logical_and(real, ops.logical_not(first))[:, 0]
         return ops.where(moves, came, state), state
 
     steps = _steps(scores, mask)
     last, best = ops.scan(step, ops.zeros_like(scores[:, 0]), steps)
     earlier = ops.concatenate([ops.zeros_like(best[:1]), best[:-1]], axis=0)
-    turned, state = ops.transpose(transitions), _first_best(last + end)
+    turned, state = ops.transpose(transitions), first_best(last + end)
     _, path = ops.scan(back, state, (earlier, *steps[1:]), reverse=True)
     return ops.where(mask, ops.transpose(path), -1)
 
 
-def _first_best(scores):
-    """argmax over the last axis, int32, as two reductions, which are faster than the one."""
+def first_best(scores):
+    """The first of the largest over the last axis, int32: two reductions, faster than argmax."""
     place = ops.arange(ops.shape(scores)[-1], dtype="int32")
     best = scores >= ops.max(scores, axis=-1, keepdims=True)
     return ops.min(ops.where(best, place, place[-1]), axis=-1)

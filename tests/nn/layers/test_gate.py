@@ -31,6 +31,7 @@ from taolu.nn.layers.mixed_embedding import MixedEmbedding
 from taolu.nn.layers.normalization import ConditionalLayerNormalization, ScaleOffset
 from taolu.nn.layers.position import PositionEmbedding, SinusoidalPosition
 from taolu.nn.layers.rotary import Rotary
+from taolu.nn.layers.softmax_head import SoftmaxHead
 from taolu.nn.layers.tied_projection import TiedProjection
 from taolu.text.schemes import BMES, legality
 
@@ -187,6 +188,7 @@ CASES = {
     "TiedProjection": each_step(tied),
     "CRF": head(lambda: CRF(legality("BMES", BMES), learning_rate_multiplier=2.0), "marginals"),
     "CRF, by matrices": head(lambda: CRF(use_ends=False, parallel=True), "marginals"),
+    "SoftmaxHead": head(lambda: SoftmaxHead(legality("BMES", BMES)), "marginals"),
     "MEMM": head(lambda: MEMM(learning_rate_multiplier=2.0), "decode"),
     "MEMM, both ways, low rank": head(lambda: MEMM(rank=2, bidirectional=True), "decode"),
     "Attention": attention(lambda: Attention(2), EVERYWHERE),
