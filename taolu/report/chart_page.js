@@ -14,15 +14,57 @@ function make(tag, name, text) {
   return element;
 }
 
-function showCards() {
+function showHeader() {
   byId("headline").textContent = data.title;
+  byId("sources").textContent = data.sources;
+  byId("tiles").hidden = !data.tiles.length;
+  data.tiles.forEach(([label, value], at) => {
+    const tile = make("div", at ? "tile" : "tile good", "");
+    tile.append(make("span", "", label), make("strong", "", value));
+    byId("tiles").append(tile);
+  });
+}
+
+function heading({ heading, english }) {
+  const title = make("h2", "", heading);
+  if (english) title.append(" ", make("small", "", english));
+  return title;
+}
+
+function showCards() {
   data.charts.forEach((chart, at) => {
     const card = make("section", "card", "");
     const box = make("div", "chart", "");
     box.id = `chart-${at}`;
-    card.append(make("h2", "", chart.heading), make("p", "quiet", chart.note), box);
+    if (chart.layout.height) box.style.height = `${chart.layout.height}px`;
+    box.style.minWidth = `${chart.width}px`;
+    const frame = make("div", chart.width ? "scroll" : "", "");
+    frame.append(box);
+    card.append(heading(chart), make("p", "quiet", chart.note), frame);
     byId("charts").append(card);
   });
+}
+
+function row(cells, tag) {
+  const line = make("tr", "", "");
+  line.append(...cells.map((cell, at) => make(tag, at ? "number" : "", cell)));
+  return line;
+}
+
+function showTable() {
+  if (!data.table) return;
+  const { note, columns, rows } = data.table;
+  const [head, body, table] = ["thead", "tbody", "table"].map((tag) => make(tag, "", ""));
+  const names = row(columns.map(([name]) => name), "th");
+  columns.forEach(([, english], at) => names.cells[at].append(make("small", "", english)));
+  head.append(names);
+  body.append(...rows.map((cells) => row(cells, "td")));
+  table.id = "table";
+  table.append(head, body);
+  const [card, scroll] = [make("section", "card", ""), make("div", "scroll", "")];
+  scroll.append(table);
+  card.append(heading(data.table), make("p", "quiet", note), scroll);
+  byId("charts").append(card);
 }
 
 // Plotly reads markup where these stand.
@@ -61,6 +103,7 @@ function layoutOf(chart) {
     legend: { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom" },
     xaxis: axis(given.xaxis),
     yaxis: axis(given.yaxis),
+    ...(given.yaxis2 && { yaxis2: axis(given.yaxis2) }),
     hoverlabel: {
       bgcolor: colour("--ink"), bordercolor: colour("--ink"), font: { family, size: 13, color: colour("--card") },
     },
@@ -74,5 +117,7 @@ function drawCharts() {
   });
 }
 
+showHeader();
 showCards();
+showTable();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawCharts);

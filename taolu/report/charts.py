@@ -31,12 +31,35 @@ class Chart:
         note: What to see in it.
         traces: Traces of Plotly as plain data; a colour may be the name of a palette colour.
         layout: Layout of Plotly, likewise.
+        english: Its title in English, beside the other.
+        width: Pixels it needs; on a narrower page it can be moved aside.
     """
 
     heading: str
     note: str
     traces: list[dict[str, Any]]
     layout: dict[str, Any]
+    english: str = ""
+    width: int = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table below the pictures.
+
+    Args:
+        heading: Its title.
+        note: What to see in it.
+        columns: Name of each column, in Chinese and in English.
+        rows: Cells of each row, as text; all but the first stand to the right.
+        english: Its title in English, beside the other.
+    """
+
+    heading: str
+    note: str
+    columns: Sequence[tuple[str, str]]
+    rows: Sequence[Sequence[str]]
+    english: str = ""
 
 
 def write_charts(
@@ -44,6 +67,10 @@ def write_charts(
     title: str,
     charts: Sequence[Chart],
     about: tuple[str, str] = ("图", "charts"),
+    *,
+    sources: str = "",
+    tiles: Sequence[tuple[str, str]] = (),
+    table: Table | None = None,
 ) -> None:
     """Writes the page that shows the charts, one below the other.
 
@@ -54,6 +81,9 @@ def write_charts(
         title: Headline of the page.
         charts: What the functions named `..._chart` gave.
         about: What the page is about, in Chinese and in English, above the headline.
+        sources: What the figures come from, below the headline.
+        tiles: Key numbers, each a label and a value; the first is the one to look at.
+        table: What stands below the pictures.
 
     Raises:
         ValueError: There is no chart.
@@ -65,7 +95,13 @@ def write_charts(
     """
     if not charts:
         raise ValueError("`charts` must hold at least one chart. Received: none.")
-    data = {"title": title, "charts": [vars(chart) for chart in charts]}
+    data = {
+        "title": title,
+        "sources": sources,
+        "tiles": tiles,
+        "charts": [vars(chart) for chart in charts],
+        "table": table and vars(table),
+    }
     # `<` is the one character that could end the script element the JSON stands in.
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     page = Template(_asset("chart_page.html")).substitute(
@@ -77,7 +113,8 @@ def write_charts(
         data=text,
     )
     with replacing(path) as file:
-        file.write(page)
+        # Half a surrogate pair, which JSON may hold, cannot stand in a file.
+        file.write(page.encode("utf-8", "replace").decode())
 
 
 def line(name: str, x, y, colour: str, marked: bool = False) -> dict[str, Any]:
