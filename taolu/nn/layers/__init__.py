@@ -8,6 +8,7 @@ from taolu.nn.layers.crf import CRF
 from taolu.nn.layers.feed_forward import FeedForward
 from taolu.nn.layers.gated_attention_unit import GatedAttentionUnit
 from taolu.nn.layers.gated_convolution import GatedConvolution
+from taolu.nn.layers.global_pointer import GlobalPointer
 from taolu.nn.layers.memm import MEMM
 from taolu.nn.layers.mixed_embedding import MixedEmbedding
 from taolu.nn.layers.normalization import ConditionalLayerNormalization, ScaleOffset
@@ -38,6 +39,7 @@ __all__ = [
     "FirstPooling",
     "GatedAttentionUnit",
     "GatedConvolution",
+    "GlobalPointer",
     "LastPooling",
     "LinearScaling",
     "Local",

@@ -11,7 +11,8 @@ class TagHead(keras.layers.Layer):
 
     Called, it gives its inputs as float32, with their mask: the model stays a graph of plain
     tensors. `loss` and `decode` read these scores; `TagModel` calls them when it trains and
-    predicts. Subclasses write both.
+    predicts. Subclasses write both. Those that score something else, as `GlobalPointer` does, also
+    write `agreement`; their scores have the steps on the last axis but one, too.
     """
 
     def __init__(self, **kwargs):
@@ -42,6 +43,23 @@ class TagHead(keras.layers.Layer):
     def decode(self, scores, mask=None):
         """The states that are taken, int32 (batch, time), -1 where a step is not real."""
         raise NotImplementedError
+
+    def agreement(self, labels, scores, mask=None):
+        """Where the answer is right, and where that is known: float32, of one shape, 0 or 1.
+
+        What an accuracy divides: here the real steps with a known label whose label is decoded, and
+        all such steps, both (batch, time).
+
+        Args:
+            labels: As in `loss`.
+            scores: What the layer returned.
+            mask: Bool (batch, time) or (batch, time, 1).
+        """
+        path = self.decode(scores, mask)
+        labels = ops.cast(labels, "int32")
+        known = ops.logical_and(path >= 0, labels >= 0)
+        right = ops.logical_and(known, path == labels)
+        return ops.cast(right, "float32"), ops.cast(known, "float32")
 
     def weight(self, shape, name, initializer, multiplier):
         """A weight of float32 that is stored divided by its learning-rate multiplier."""

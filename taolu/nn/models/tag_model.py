@@ -10,18 +10,19 @@ from taolu.nn.step_model import StepModel
 
 @keras.saving.register_keras_serializable(package="taolu")
 class TagModel(StepModel):
-    """A functional model that ends in a head (`CRF`, `MEMM`): `fit` on labels, `predict` labels.
+    """A functional model that ends in a head such as `CRF`: `fit` on labels, `predict` labels.
 
         model = TagModel(inputs, CRF()(scores))
 
     What the graph computes are scores, which alone say nothing: only the head knows the rest. So
     the loss and the decoder of the head go with the model, on every backend and through a file.
-    Calling the model gives the scores, `predict` and `predict_on_batch` the best paths.
+    Calling the model gives the scores, `predict` and `predict_on_batch` what the head decodes: the
+    best paths, or the spans of a `GlobalPointer`.
 
     The loss is the mean over the sequences of a batch of the loss of the head, which is a sum over
     the steps of a sequence; with weights, of its product with them. `evaluate` also gives
-    `accuracy`, the share of the real steps with a known label whose label is predicted. No loss is
-    given to `compile`.
+    `accuracy`, the share of the real steps with a known label whose label is predicted, or whatever
+    the head calls right (`agreement`). No loss is given to `compile`.
 
     Masking: the mask that Keras carries along the graph up to the head tells which steps are real.
 
@@ -74,16 +75,14 @@ class TagModel(StepModel):
         return {name: value for name, value in logs.items() if name != "accuracy"}
 
     def measure(self, data):
-        """Gives the loss of the head, and the share of labels that it decodes."""
+        """Gives the loss of the head, and the share of its answers that are right."""
         x, labels, weight = keras.utils.unpack_x_y_sample_weight(data)
         loss, scores = self._loss(x, labels, weight, training=False)
-        path = self.head.decode(scores, _mask(scores))
-        known = ops.logical_and(path >= 0, labels >= 0)
-        self._accuracy.update_state(path == ops.cast(labels, "int32"), ops.cast(known, "float32"))
+        self._accuracy.update_state(*self.head.agreement(labels, scores, _mask(scores)))
         return self.record(loss, x)
 
     def predict_step(self, *arguments):
-        """Gives the best paths instead of scores."""
+        """Gives what the head decodes instead of scores."""
 
         def decode(data):
             x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
@@ -116,7 +115,10 @@ class _Reader(keras.layers.Layer):
         self.supports_masking = True
 
     def call(self, inputs, mask=None):
-        return ops.ones(ops.shape(inputs)[:2], "bool") if mask is None else ops.copy(mask)
+        if mask is None:
+            size = ops.shape(inputs)  # the steps are the last axis but one, in every head
+            return ops.ones((size[0], size[-2]), "bool")
+        return ops.copy(mask)
 
     def compute_mask(self, inputs, previous_mask=None):
         return None

@@ -26,6 +26,7 @@ from taolu.nn.layers.crf import CRF
 from taolu.nn.layers.feed_forward import FeedForward
 from taolu.nn.layers.gated_attention_unit import GatedAttentionUnit
 from taolu.nn.layers.gated_convolution import GatedConvolution
+from taolu.nn.layers.global_pointer import GlobalPointer
 from taolu.nn.layers.memm import MEMM
 from taolu.nn.layers.mixed_embedding import MixedEmbedding
 from taolu.nn.layers.normalization import ConditionalLayerNormalization, ScaleOffset
@@ -98,10 +99,22 @@ class Scored(keras.layers.Layer):
         return cls(**{**config, "head": head})
 
 
-def head(make, method):
+@keras.saving.register_keras_serializable(package="tests")
+class Pointed(Scored):
+    """A head that scores spans: its loss, and how much it finds to begin at each step."""
+
+    def call(self, inputs, mask=None):
+        first, last = inputs[:, :, None, :2], inputs[:, None, :, 2:]
+        labels = keras.ops.transpose(first + last > 0.5, (0, 3, 1, 2))
+        scores = self.head(inputs, mask=mask)
+        found = getattr(self.head, self.method)(scores, mask)
+        return self.head.loss(labels, scores, mask), keras.ops.sum(found, axis=(1, 3))
+
+
+def head(make, method, wrapper=Scored):
     """A case of a head; called by itself, it hands its inputs on."""
     return Case(
-        lambda: Scored(make(), method),
+        lambda: wrapper(make(), method),
         X,
         layouts=EVERYWHERE,
         follows=("row", "time"),
@@ -191,6 +204,10 @@ CASES = {
     "SoftmaxHead": head(lambda: SoftmaxHead(legality("BMES", BMES)), "marginals"),
     "MEMM": head(lambda: MEMM(learning_rate_multiplier=2.0), "decode"),
     "MEMM, both ways, low rank": head(lambda: MEMM(rank=2, bidirectional=True), "decode"),
+    "GlobalPointer": head(lambda: GlobalPointer(2, 4), "decode", Pointed),
+    "GlobalPointer, low rank": head(
+        lambda: GlobalPointer(2, 3, low_rank=True, rotary=False), "decode", Pointed
+    ),
     "Attention": attention(lambda: Attention(2), EVERYWHERE),
     "Attention, causal, rotary, grouped": attention(
         lambda: Attention(4, 2, key_value_heads=2, causal=True, position=Rotary())

@@ -127,7 +127,7 @@ def test_a_file_keeps_the_rules(tmp_path):
 
 
 def test_bad_arguments_are_named():
-    with pytest.raises(ValueError, match=r"about the 3 states of the inputs. Received: rules for 4"):
+    with pytest.raises(ValueError, match=r"about the 3 states of the inputs\. Received: rules"):
         SoftmaxHead(RULES).build((1, 2, 3))
     with pytest.raises(TypeError, match=r"`legal` must be a Legality.* Received: ndarray"):
         SoftmaxHead(np.ones((2, 2)))

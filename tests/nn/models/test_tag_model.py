@@ -7,7 +7,7 @@ from keras import ops
 from samples import numpy
 
 from taolu import chain
-from taolu.nn.layers import CRF, MEMM
+from taolu.nn.layers import CRF, MEMM, GlobalPointer, SoftmaxHead
 from taolu.nn.models import TagModel
 from taolu.text.schemes import BMES, legality
 
@@ -99,6 +99,70 @@ def test_penalties_of_layers_are_part_of_the_loss():
     labels = np.minimum(Y, 3)
     plain = numpy(ops.mean(model.head.loss(labels, model(X))))
     assert model.train_on_batch(X, labels) == pytest.approx(plain + penalty, rel=1e-4)
+
+
+def test_a_softmax_head_will_do():
+    model = tagger(SoftmaxHead(RULES))
+    model.fit(X, Y, epochs=30, verbose=0)
+    right = (model.predict(X, verbose=0) == Y)[REAL].mean()
+    found = model.evaluate(X, Y, verbose=0, return_dict=True)
+    assert found["accuracy"] == pytest.approx(right)
+
+
+# Spans: the last two of the first row overlap, and both lie inside its first.
+SPANS = {(0, 0, 0, 4), (0, 1, 0, 2), (0, 1, 1, 3), (1, 0, 0, 1), (2, 1, 0, 1)}
+
+
+def pointer(low_rank, steps=6):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((steps,), dtype="int32")
+    x = keras.layers.Embedding(5, 8, mask_zero=True)(inputs)
+    x = keras.layers.Dense(16, activation="tanh")(x)
+    model = TagModel(inputs, GlobalPointer(2, head_width=8, low_rank=low_rank)(x))
+    model.compile(keras.optimizers.Adam(0.03))
+    labels = np.zeros((3, 2, 6, 6), "int32")
+    labels[tuple(np.array(list(SPANS)).T)] = 1
+    return model, labels
+
+
+def test_nested_and_overlapping_spans_are_found(tmp_path):
+    model, labels = pointer(low_rank=False)
+    first = model.evaluate(X, labels, verbose=0, return_dict=True)
+    model.fit(X, labels, epochs=80, batch_size=3, verbose=0)
+    found = model.predict(X, verbose=0)
+    assert found.shape == labels.shape
+    assert {tuple(map(int, at)) for at in np.argwhere(found)} == SPANS
+    last = model.evaluate(X, labels, verbose=0, return_dict=True)
+    assert last["accuracy"] == 1 > first["accuracy"]
+    assert last["loss"] < first["loss"] / 4
+    # A file keeps all of it, and the mask still reaches the head.
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.predict(X, verbose=0), found)
+
+
+def test_padding_says_nothing_about_spans():
+    model, labels = pointer(low_rank=True)
+    scores = numpy(model(X))
+    cells = REAL[:, :, None] & REAL[:, None, :] & np.triu(np.ones((6, 6), bool))
+    given = scores.astype("float64"), labels, np.broadcast_to(cells[:, None], labels.shape)
+    losses = [
+        sum(np.log1p(np.exp((1 - 2 * kind) * s[m & (y == kind)]).sum()) for kind in (0, 1))
+        for s, y, m in (x for row in zip(*given, strict=True) for x in zip(*row, strict=True))
+    ]
+    found = model.evaluate(X, labels, verbose=0, return_dict=True)
+    assert found["loss"] == pytest.approx(np.sum(losses) / 3, rel=1e-5)
+    true, over = labels == 1, (scores > 0) & given[2]
+    assert found["accuracy"] == pytest.approx((true & over).sum() / (true | over).sum())
+    np.testing.assert_array_equal(model.predict_on_batch(X) > 0, over)
+    # Padding in front instead of behind: the same spans.
+    moved = np.zeros((3, 6), "int32")
+    for row, real, new in zip(X, REAL, moved, strict=True):
+        new[6 - real.sum() :] = row[real]
+    shifted = model.predict_on_batch(moved)
+    for a, b, real in zip(model.predict_on_batch(X), shifted, REAL, strict=True):
+        n = real.sum()
+        np.testing.assert_allclose(b[:, 6 - n :, 6 - n :], a[:, :n, :n], atol=1e-5)
 
 
 def test_a_model_without_a_head_at_its_end_is_refused():
