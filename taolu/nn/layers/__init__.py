@@ -10,6 +10,7 @@ from taolu.nn.layers.gated_attention_unit import GatedAttentionUnit
 from taolu.nn.layers.gated_convolution import GatedConvolution
 from taolu.nn.layers.global_pointer import GlobalPointer
 from taolu.nn.layers.memm import MEMM
+from taolu.nn.layers.memm_second_order import SecondOrderMEMM
 from taolu.nn.layers.mixed_embedding import MixedEmbedding
 from taolu.nn.layers.normalization import ConditionalLayerNormalization, ScaleOffset
 from taolu.nn.layers.pooling import (
@@ -52,6 +53,7 @@ __all__ = [
     "PositionEmbedding",
     "Rotary",
     "ScaleOffset",
+    "SecondOrderMEMM",
     "SinusoidalPosition",
     "SoftmaxHead",
     "Sparse",

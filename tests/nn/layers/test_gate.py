@@ -28,6 +28,7 @@ from taolu.nn.layers.gated_attention_unit import GatedAttentionUnit
 from taolu.nn.layers.gated_convolution import GatedConvolution
 from taolu.nn.layers.global_pointer import GlobalPointer
 from taolu.nn.layers.memm import MEMM
+from taolu.nn.layers.memm_second_order import SecondOrderMEMM
 from taolu.nn.layers.mixed_embedding import MixedEmbedding
 from taolu.nn.layers.normalization import ConditionalLayerNormalization, ScaleOffset
 from taolu.nn.layers.position import PositionEmbedding, SinusoidalPosition
@@ -204,6 +205,8 @@ CASES = {
     "SoftmaxHead": head(lambda: SoftmaxHead(legality("BMES", BMES)), "marginals"),
     "MEMM": head(lambda: MEMM(learning_rate_multiplier=2.0), "decode"),
     "MEMM, both ways, low rank": head(lambda: MEMM(rank=2, bidirectional=True), "decode"),
+    "SecondOrderMEMM": head(lambda: SecondOrderMEMM(learning_rate_multiplier=2.0), "decode"),
+    "SecondOrderMEMM, low rank": head(lambda: SecondOrderMEMM(2, "raw"), "decode"),
     "GlobalPointer": head(lambda: GlobalPointer(2, 4), "decode", Pointed),
     "GlobalPointer, low rank": head(
         lambda: GlobalPointer(2, 3, low_rank=True, rotary=False), "decode", Pointed
