@@ -1,5 +1,6 @@
 """Conditional random field: tags that fit together, because whole paths compete."""
 
+import math
 from typing import Any
 
 import keras
@@ -7,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from taolu.nn.layers import linear_chain
+from taolu.nn.layers.k_best import k_best
 from taolu.nn.layers.tag_head import TagHead, check_multiplier
 from taolu.nn.layers.tag_rules import (
     FORBIDDEN,
@@ -213,6 +215,29 @@ class CRF(TagHead):
         """
         scores, mask = self.read(scores, mask)
         return legal_path(scores, self.tables(0.0), self.legal, mask)
+
+    def k_best(self, scores, k, mask=None):
+        """The k paths with the highest scores, best first.
+
+        Takes about k log k times what `decode` does. With rules only legal paths are listed, so
+        the first is that of `decode` wherever a legal path exists. Equals are ordered by their last
+        states, then by those before. Less `log_partition` the scores are log-probabilities.
+
+        Args:
+            scores: h, float (batch, time, states).
+            k: How many, at least 1.
+            mask: Bool (batch, time) or (batch, time, 1).
+
+        Returns:
+            Paths, int32 (batch, k, time), -1 at padding, and their scores as in `score`, float32
+            (batch, k), without a gradient. Where there are fewer paths the rest is -1, with scores
+            of minus infinity.
+
+        Raises:
+            ValueError: `k` is below 1.
+        """
+        scores, mask = self.read(scores, mask)
+        return k_best(scores, *self.tables(-math.inf), mask, k)
 
     def decode_posterior(self, scores, mask=None):
         """The states expected to be right at most steps, int32 (batch, time), -1 at padding.

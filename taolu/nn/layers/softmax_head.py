@@ -1,11 +1,14 @@
 """The simplest head: each step picks its state by itself."""
 
+import math
+
 import keras
 from keras import ops
 
+from taolu.nn.layers.k_best import k_best
 from taolu.nn.layers.linear_chain import first_best
 from taolu.nn.layers.tag_head import TagHead
-from taolu.nn.layers.tag_rules import as_legality, check_rules, legal_path, rules_config
+from taolu.nn.layers.tag_rules import as_legality, check_rules, legal_path, penalties, rules_config
 from taolu.nn.masking import apply_mask
 from taolu.text.schemes import Legality
 
@@ -98,8 +101,31 @@ class SoftmaxHead(TagHead):
         if self.legal is None:
             return ops.where(mask, first_best(scores), -1)
         log_p = ops.log_softmax(apply_mask(scores, mask), axis=-1)
-        nothing = ops.zeros(self.states)
-        return legal_path(log_p, (nothing, nothing, nothing), self.legal, mask)
+        nothing = [ops.zeros((self.states,) * rank) for rank in (2, 1, 1)]
+        return legal_path(log_p, nothing, self.legal, mask)
+
+    def k_best(self, scores, k, mask=None):
+        """The k likeliest paths, best first; with rules the k likeliest legal ones.
+
+        Args:
+            scores: f, float (batch, time, states).
+            k: How many, at least 1.
+            mask: Bool (batch, time) or (batch, time, 1).
+
+        Returns:
+            Paths, int32 (batch, k, time), -1 at padding, and their log-probabilities, float32
+            (batch, k), without a gradient. Where there are fewer paths the rest is -1, with scores
+            of minus infinity.
+
+        Raises:
+            ValueError: `k` is below 1.
+        """
+        scores, mask = self.read(scores, mask)
+        log_p = ops.log_softmax(apply_mask(scores, mask), axis=-1)
+        tables = [ops.zeros((self.states,) * rank) for rank in (2, 1, 1)]
+        if self.legal is not None:
+            tables = penalties(self.legal, -math.inf)
+        return k_best(log_p, *tables, mask, k)
 
     def get_config(self):
         return {**super().get_config(), "legal": rules_config(self.legal)}
