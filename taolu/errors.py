@@ -3,6 +3,7 @@
 TaoluError
 ├── CorpusError      a text cannot be read, or holds nothing to learn from
 ├── CodebookError    a saved codebook is missing, damaged or of another version
+├── ModelError       a saved model is missing, damaged or of another version
 └── WorkerError      a worker process died before it finished
 
 Wrong arguments are `ValueError` and `TypeError`, as everywhere in Python.
@@ -19,6 +20,10 @@ class CorpusError(TaoluError):
 
 class CodebookError(TaoluError):
     """A saved codebook cannot be used; the message names the file and the rule."""
+
+
+class ModelError(TaoluError):
+    """A saved model cannot be used; the message names the file and the rule."""
 
 
 class WorkerError(TaoluError):

@@ -20,6 +20,8 @@ BACKEND_FILE = "nn/differentiate.py"
 ALLOWED = {
     # Saving may write the report; inside a function, so that loading a codebook loads no plotting.
     ("mine/codebook.py", "report"),
+    # Likewise a finished training.
+    ("tasks/tag.py", "report"),
 }
 
 

@@ -152,6 +152,31 @@ def longest_marked(ids, classes, trie: Trie, marked, *, threads: int = 1) -> np.
     return np.concatenate(over_shares(share, ids, threads))
 
 
+def longest_around(ids, classes, trie: Trie, marked) -> np.ndarray:
+    """Returns the lengths of the longest marked strings that begin at, end at and lie around each
+    place, uint8 (time, 3); 0 where there is none.
+
+    A string lies around a place that is neither its first nor its last. Single characters are no
+    strings here, and 255 also stands for longer ones.
+
+    Args:
+        ids: Character ids, int32 (time,); negative ids separate.
+        classes: As in `node_counts`.
+        trie: The strings.
+        marked: True for the nodes of marked strings, bool (size,).
+
+    Example:
+        >>> trie = build_trie([0, 1, 0, 1, 2], [0, 2, 5], alphabet=3)
+        >>> longest_around(np.array([0, 1, 2], "i4"), np.ones(3, "u1"), trie, np.ones(5, bool))
+        array([[3, 0, 0],
+               [0, 2, 3],
+               [0, 3, 0]], dtype=uint8)
+    """
+    longest = np.zeros((ids.size, 3), dtype=np.uint8)
+    _longest_around(ids, classes, trie.table, marked, longest)
+    return longest
+
+
 def neighbour_keys(
     ids, classes, trie: Trie, wanted, *, threads: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -340,3 +365,24 @@ def _neighbours(ids, classes, table, wanted, before, after):
                     after[used] = (node << 22) | (max(near, -1) + 1)
                 used += 1
     return used
+
+
+@kernel
+def _longest_around(ids, classes, table, marked, longest):
+    for i in range(ids.size):
+        if ids[i] < 0 or classes[ids[i]] == OTHER:
+            continue
+        node = np.int64(ids[i])
+        for j in range(i + 1, ids.size):
+            if ids[j] < 0 or classes[ids[j]] == OTHER:
+                break
+            slot = _slot(table, node, np.int64(ids[j]))
+            if table[slot, 0] == -1:
+                break
+            node = table[slot, 1]
+            if marked[node]:
+                size = min(255, j + 1 - i)
+                longest[i, 0] = size  # a longer one comes later
+                longest[j, 1] = max(longest[j, 1], size)
+                for t in range(i + 1, j):
+                    longest[t, 2] = max(longest[t, 2], size)

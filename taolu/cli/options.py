@@ -1,5 +1,7 @@
 """Options that several verbs share."""
 
+import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -34,3 +36,12 @@ def size_of(amount: str, option: str) -> int:
         raise typer.BadParameter(
             f"{amount!r} is no size; write 500MB or 2GB.", param_hint=option
         ) from None
+
+
+def is_model(folder: Path) -> bool:
+    """True for a folder that says that it is a model; loads no Keras."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and config.get("kind") == "taolu model"

@@ -87,3 +87,36 @@ def stages(size: int) -> Iterator[Callable[[str, int, int], None]]:
 
 def _is_watched(console: Console) -> bool:
     return console.is_terminal and not console.is_dumb_terminal
+
+
+@contextlib.contextmanager
+def training() -> Iterator[Callable[[str, int, int], None]]:
+    """Yields a function `report(stage, done, total)` that draws one bar for each epoch.
+
+    What stands behind a colon in the name of a stage is a note about it. Where nobody watches,
+    every finished stage is one line.
+    """
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.completed:>5.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[note]}", style="dim"),
+    )
+    watched = _is_watched(console)
+    with Progress(*columns, console=console, disable=not watched) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            stage, _, note = stage.partition(": ")
+            if total and stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total, note=note)
+            if total:
+                bars.update(tasks[stage], completed=done, note=note)
+            if not watched and total and done == total:
+                console.print(f"{stage}: {note}", highlight=False, markup=False)
+
+        yield report

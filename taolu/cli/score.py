@@ -1,4 +1,4 @@
-"""`taolu score`: bits per character of held-out text, or agreement with a gold segmentation."""
+"""`taolu score`: bits per character of held-out text, or agreement with gold words and spans."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taolu.cli.options import BOOK_HELP, Encoding, MaxLine, size_of
+from taolu.cli.options import Encoding, MaxLine, is_model, size_of
 from taolu.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -20,16 +20,27 @@ def score(
     ],
     books: Annotated[
         list[Path] | None,
-        typer.Option("--with", metavar="BOOK", help=f"{BOOK_HELP} May be given several times."),
+        typer.Option(
+            "--with",
+            metavar="BOOK|MODEL",
+            help="A folder that learn or train wrote. May be given several times.",
+        ),
     ] = None,
     gold: Annotated[
         bool,
-        typer.Option("--gold", help="TEXT is gold: words one space apart. Prints word P/R/F1."),
+        typer.Option(
+            "--gold",
+            help="TEXT is gold: words one space apart, or for a MODEL any labelled text that train "
+            "takes. Prints P/R/F1.",
+        ),
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Read gold tags that break a rule as conlleval does.")
     ] = False,
     encoding: Encoding = "utf-8",
     max_line: MaxLine = "32MB",
 ) -> None:
-    """Score codebooks on text they have not seen.
+    """Score codebooks and models on text they have not seen.
 
     Bits per character: probabilities are smoothed, with an escape to any Unicode code point, and
     summed over all cuts of a sentence. Two rows say what the first codebook would be worth with
@@ -40,6 +51,7 @@ def score(
     Examples:
       taolu score rest.txt --with novel.taolu --with news.taolu
       taolu score gold.txt --with novel.taolu --gold
+      taolu score test.bio --with ner.model --gold
     """
     if not books:
         raise typer.BadParameter(
@@ -50,9 +62,28 @@ def score(
     from taolu.mine.codebook import Codebook
     from taolu.text.corpus import Corpus
 
-    loaded = {str(book): Codebook.load(book) for book in books}
+    models = [book for book in books if is_model(book)]
+    if models and not gold:
+        raise typer.BadParameter(
+            f"{models[0]} marks spans: it scores with --gold", param_hint="--with"
+        )
+    loaded = {str(book): Codebook.load(book) for book in books if book not in models}
     corpus = Corpus((text,), encoding, longest)
-    (_score_words if gold else _score_text)(text, corpus, loaded)
+    if loaded or not models:
+        (_score_words if gold else _score_text)(text, corpus, loaded)
+    for model in models:
+        _score_model(text, corpus, model, repair)
+
+
+def _score_model(text: str, corpus: "Corpus", folder: Path, repair: bool) -> None:
+    from taolu.cli.tag_tables import print_spans
+    from taolu.tasks.tagger import Tagger
+    from taolu.text.tagged import read_tagged
+
+    tagger = Tagger.load(folder)
+    sentences = read_tagged(corpus, repair=repair)
+    found = tagger.predict(sentence.text for sentence in sentences)
+    print_spans(tagger.score(sentences, found), f"{text}: {folder}")
 
 
 def _score_words(text: str, corpus: "Corpus", books: "dict[str, Codebook]") -> None:

@@ -1,0 +1,122 @@
+"""Characters of a text as the ids that a tagging network reads.
+
+Ids count from 0 = padding and 1 = unknown. A pair of characters stands at its second one; the first
+character of a text is the second of a pair with nothing. With a codebook, every character also
+knows the words that it may be part of.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from taolu.mine.cut import Segmenter
+from taolu.mine.match import COLUMNS, match_words
+from taolu.nn.models.tag_network import TagInputs
+from taolu.text.alphabet import Alphabet, code_points
+
+PADDING, UNKNOWN, FIRST_ID = 0, 1, 2
+MOST_PAIRS = 400_000
+LEAST_USES = 2  # of a pair that gets an id of its own
+
+
+@dataclass(frozen=True)
+class TagFeatures:
+    """What is known about characters, and how texts become ids.
+
+    Attributes:
+        characters: The known characters; ids follow their order, from 2 on.
+        pairs: Code of each known pair, rising, int64 (pairs,): ids of its two characters in one.
+        rare: Whether a character is so rare that training sometimes hides it, bool (ids,).
+        segmenter: Words of a codebook, or None.
+        words: Words with an id of their own; empty where the network has no table of words.
+    """
+
+    characters: str
+    pairs: np.ndarray
+    rare: np.ndarray
+    segmenter: Segmenter | None = None
+    words: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        texts: Sequence[str],
+        *,
+        more: Iterable[str] = (),
+        segmenter: Segmenter | None = None,
+        words: Iterable[str] = (),
+    ) -> "TagFeatures":
+        """Returns features with an id for each character of some texts.
+
+        Args:
+            texts: The texts of the training data.
+            more: Characters that get an id too, as there are vectors for them.
+            segmenter: Words of a codebook.
+            words: Words with an id of their own.
+
+        Example:
+            >>> features = TagFeatures.of(["北京北京", "京"])
+            >>> features.characters, features.encode("北京西")["characters"].tolist()
+            ('京北', [3, 2, 1])
+        """
+        uses = Counter(character for text in texts for character in text)
+        known = sorted(uses, key=lambda character: (-uses[character], character))
+        more = sorted(set(more) - uses.keys())
+        rare = [False] * FIRST_ID + [uses[c] == 1 for c in known] + [False] * len(more)
+        characters = "".join([*known, *more])
+        bare = cls(characters, np.empty(0, np.int64), np.array(rare))
+        codes = np.concatenate([bare._pair_codes(bare._ids(text)) for text in texts])
+        found, counts = np.unique(codes, return_counts=True)
+        kept = np.flatnonzero(counts >= LEAST_USES)
+        if len(kept) > MOST_PAIRS:
+            kept = np.sort(kept[np.argsort(-counts[kept], kind="stable")[:MOST_PAIRS]])
+        return cls(characters, found[kept], bare.rare, segmenter, tuple(words))
+
+    @property
+    def inputs(self) -> TagInputs:
+        """How many ids there are of each kind."""
+        return TagInputs(
+            FIRST_ID + len(self.characters),
+            FIRST_ID + len(self.pairs),
+            COLUMNS if self.segmenter is not None else (),
+            FIRST_ID + len(self.words) if self.words else 0,
+        )
+
+    def encode(self, text: str) -> dict[str, np.ndarray]:
+        """Returns the ids of each character, int32 (characters,), matches (characters, columns)."""
+        ids = self._ids(text)
+        found = {"characters": ids, "pairs": self._pair_ids(self._pair_codes(ids))}
+        if self.segmenter is not None:
+            found["matches"] = match_words(self.segmenter, text)
+        if self.words and self.segmenter is not None:
+            covered = np.full(len(text), UNKNOWN, dtype=np.int32)
+            for start, stop in self.segmenter.spans(text):
+                covered[start:stop] = self._word_ids.get(text[start:stop], UNKNOWN)
+            found["words"] = covered
+        return found
+
+    @cached_property
+    def alphabet(self) -> Alphabet:
+        """The known characters."""
+        return Alphabet(self.characters)
+
+    @cached_property
+    def _word_ids(self) -> dict[str, int]:
+        return {word: i for i, word in enumerate(self.words, FIRST_ID)}
+
+    def _ids(self, text: str) -> np.ndarray:
+        found = self.alphabet.table[code_points(text)]
+        return np.where(found < 0, UNKNOWN, found + FIRST_ID).astype(np.int32)
+
+    def _pair_codes(self, ids: np.ndarray) -> np.ndarray:
+        before = np.concatenate([np.zeros(min(1, ids.size), ids.dtype), ids[:-1]])
+        return before.astype(np.int64) * (FIRST_ID + len(self.characters)) + ids
+
+    def _pair_ids(self, codes: np.ndarray) -> np.ndarray:
+        if not self.pairs.size:
+            return np.full(codes.size, UNKNOWN, dtype=np.int32)
+        place = np.minimum(np.searchsorted(self.pairs, codes), self.pairs.size - 1)
+        return np.where(self.pairs[place] == codes, place + FIRST_ID, UNKNOWN).astype(np.int32)

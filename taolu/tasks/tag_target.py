@@ -1,0 +1,136 @@
+"""What a head learns and what it answers: labels out of spans, spans out of what it decodes.
+
+Two kinds of heads. Tags: a state for each character, `Scheme` spells the spans. Spans: a score for
+every pair of start and end, which may overlap.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from taolu.nn.layers.tag_head import TagHead
+from taolu.tasks.tag_examples import Example
+from taolu.text.schemes import SCHEMES, Scheme, legality, tag_set
+from taolu.text.spans import Span, repaired_spans
+
+HEADS = ("softmax", "memm", "crf", "pointer")
+
+
+@dataclass(frozen=True)
+class TagTarget:
+    """Labels and scheme of a tagger, and the kind of its head.
+
+    Attributes:
+        head: softmax, memm, crf or pointer.
+        labels: What a span may be, in order.
+        scheme: How tags spell spans.
+        covers: Whether every character lies in a span, as when text is cut into words.
+        nested: Whether spans may overlap; only the head pointer finds such.
+    """
+
+    head: str
+    labels: tuple[str, ...]
+    scheme: Scheme
+    covers: bool
+    nested: bool
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The states of a head for tags."""
+        return tag_set(self.labels, self.scheme)
+
+    def make_head(self) -> TagHead:
+        """Returns the head, not built."""
+        from taolu.nn import layers
+
+        legal = legality(self.tags, self.scheme)
+        if self.head == "pointer":
+            return layers.GlobalPointer(len(self.labels), low_rank=True, name="head")
+        if self.head == "memm":
+            return layers.MEMM(name="head")
+        kind = layers.CRF if self.head == "crf" else layers.SoftmaxHead
+        return kind(legal=legal, name="head")
+
+    def of_batch(self, examples: Sequence[Example], width: int, size: int) -> np.ndarray:
+        """Returns the labels of a batch, as its head wants them.
+
+        Args:
+            examples: The sentences, at most `size`.
+            width: Steps.
+            size: Rows.
+        """
+        if self.head == "pointer":
+            places = {label: i for i, label in enumerate(self.labels)}
+            cells = np.zeros((size, len(self.labels), width, width), dtype=np.int8)
+            for row, example in enumerate(examples):
+                for span in example.spans:
+                    cells[row, places[span.label], span.start, span.stop - 1] = 1
+            return cells
+        ids = {tag: i for i, tag in enumerate(self.tags)}
+        labels = np.full((size, width), -1, dtype=np.int32)
+        for row, example in enumerate(examples):
+            labels[row, : len(example.text)] = [ids[tag] for tag in example.tags(self.scheme)]
+        return labels
+
+    def spans(self, windows: Sequence[tuple[int, int, int, int]], answers) -> list[Span]:
+        """Returns the spans of a text from what its windows answered.
+
+        Args:
+            windows: Start and stop of each window, and the first and last character it answers for.
+            answers: What the head decoded in each: states int (steps,), or scores float (labels,
+                steps, steps).
+        """
+        if self.head == "pointer":
+            return self._from_scores(windows, answers)
+        names = self.tags
+        tags = [
+            names[state]
+            for (start, _, first, last), states in zip(windows, answers, strict=True)
+            for state in states[first - start : last - start].tolist()
+        ]
+        return repaired_spans(tags, self.scheme)
+
+    def _from_scores(self, windows, answers) -> list[Span]:
+        found: list[tuple[float, Span]] = []
+        for (start, _, first, last), cells in zip(windows, answers, strict=True):
+            for label, i, j in zip(*np.nonzero(cells > 0), strict=True):
+                span = Span(int(start + i), int(start + j + 1), self.labels[label])
+                if first <= span.start < last:
+                    found.append((-float(cells[label, i, j]), span))
+        if self.nested:
+            return sorted(span for _, span in found)
+        taken: list[Span] = []
+        covered: set[int] = set()
+        for _, span in sorted(found):
+            if covered.isdisjoint(range(span.start, span.stop)):
+                covered.update(range(span.start, span.stop))
+                taken.append(span)
+        if self.covers:
+            taken += self._gaps(taken, max((last for *_, last in windows), default=0))
+        return sorted(taken)
+
+    def _gaps(self, taken: Sequence[Span], length: int) -> list[Span]:
+        """Words where the head saw none: every stretch that is left."""
+        edges = [0, *(at for span in sorted(taken) for at in (span.start, span.stop)), length]
+        return [
+            Span(i, j, self.labels[0])
+            for i, j in zip(edges[::2], edges[1::2], strict=True)
+            if i < j
+        ]
+
+    def as_config(self) -> dict:
+        """Returns the target as plain data."""
+        return {
+            "head": self.head,
+            "labels": list(self.labels),
+            "scheme": self.scheme.name,
+            "covers": self.covers,
+            "nested": self.nested,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict) -> "TagTarget":
+        """Returns the target that `as_config` gave."""
+        rest = {name: config[name] for name in ("head", "covers", "nested")}
+        return cls(labels=tuple(config["labels"]), scheme=SCHEMES[config["scheme"]], **rest)
