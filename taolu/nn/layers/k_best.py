@@ -18,7 +18,8 @@ def k_best(scores, transitions, start, end, mask, k):
     """The paths with the highest scores, best first, and their scores.
 
     Takes time * states**2 * k sums and their sorting, and time * states * k memory for each row.
-    Minus infinity in a table forbids. No gradient passes.
+    Minus infinity in a table forbids. No gradient passes. On TensorFlow the time must be known when
+    a graph is traced.
 
     Args:
         scores: h, float32 (batch, time, states).

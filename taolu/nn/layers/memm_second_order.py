@@ -48,10 +48,10 @@ class SecondOrderMEMM(TagHead):
 
     Example:
         >>> memm = SecondOrderMEMM(initializer="zeros")
-        >>> scores = memm(ops.log(ops.array([[[3.0, 1.0], [1.0, 1.0], [1.0, 3.0]]])))
+        >>> scores = memm(ops.log(ops.array([[[3.0, 1.0], [1.0, 1.0], [1.0, 1.0]]])))
         >>> loss = memm.loss(ops.array([[0, 1, 1]]), scores)
-        >>> ops.convert_to_numpy(ops.exp(-loss)).round(3).tolist()  # 3/4 * 1/2 * 3/4
-        [0.281]
+        >>> ops.convert_to_numpy(ops.exp(-loss)).round(4).tolist()  # 3/4 * 1/2 * 1/2
+        [0.1875]
 
     References:
         McCallum, Freitag, Pereira, Maximum entropy Markov models, 2000.

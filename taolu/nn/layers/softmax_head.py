@@ -125,7 +125,8 @@ class SoftmaxHead(TagHead):
         tables = [ops.zeros((self.states,) * rank) for rank in (2, 1, 1)]
         if self.legal is not None:
             tables = penalties(self.legal, -math.inf)
-        return k_best(log_p, *tables, mask, k)
+        transitions, start, end = tables
+        return k_best(log_p, transitions, start, end, mask, k)
 
     def get_config(self):
         return {**super().get_config(), "legal": rules_config(self.legal)}

@@ -73,4 +73,5 @@ def legal_path(scores, tables, legal, mask):
         # More than the best and the worst path can differ by.
         penalty = -(1.0 + 2.0 * (ops.max(highest, initial=0.0) + (steps + 1.0) * links))
         tables = [a + b for a, b in zip(tables, penalties(legal, penalty), strict=True)]
-    return linear_chain.viterbi(scores, *tables, mask=mask)
+    transitions, start, end = tables
+    return linear_chain.viterbi(scores, transitions, start, end, mask)
