@@ -5,12 +5,14 @@ the text as it came. A sentence above the limit is cut between spans, behind a f
 if there is one, so nothing of it is lost.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
-from taolu.text.fold import fold
+from taolu.text.fold import Folded, fold
 from taolu.text.layouts import TaggedSentence
 from taolu.text.schemes import Scheme
 from taolu.text.spans import Span, flat_spans, tags_of
@@ -36,51 +38,90 @@ class Example:
 
 
 def examples_of(sentences: Iterable[TaggedSentence], longest: int) -> list[Example]:
-    """Returns the sentences folded, those above `longest` characters in parts.
+    """Returns the sentences folded, those above `longest` characters in parts; empty ones left out.
+
+    Parts end behind a full stop or a comma, at least between spans; only a span that is itself
+    longer than `longest` is cut, and each of its pieces stays a span.
+
+    Args:
+        sentences: Labelled sentences.
+        longest: Most characters of an example, at least 1.
+
+    Raises:
+        ValueError: `longest` is below 1.
 
     Example:
         >>> sentence = TaggedSentence("在北京，他说Ａ", (Span(1, 3, "LOC"),))
         >>> [(part.text, part.spans) for part in examples_of([sentence], 4)]
         [('在北京,', (Span(start=1, stop=3, label='LOC'),)), ('他说A', ())]
     """
+    if longest < 1:
+        raise ValueError(f"`longest` must be at least 1. Received: longest={longest}.")
     found: list[Example] = []
     for sentence in sentences:
         folded = fold(sentence.text)
-        spans = tuple(sorted({folded.to_folded(span) for span in sentence.spans}))
-        found.extend(_parts(Example(folded.text, spans), longest))
+        example = Example(folded.text, _folded_spans(sentence.spans, folded))
+        found.extend(_parts(example, longest))
     return found
 
 
+def _folded_spans(spans: Sequence[Span], folded: Folded) -> tuple[Span, ...]:
+    """Spans in the folded text; those that did not overlap do not there either."""
+    ends = {span.stop for span in spans}
+    found = set()
+    for span in spans:
+        there = folded.to_folded(span)
+        first = int(folded.starts[there.start])
+        start = there.start
+        # A span that ends within what folds into one piece, such as e and its accent, takes it.
+        if not ends.isdisjoint(range(first + 1, span.start + 1)):
+            start = int(np.searchsorted(folded.starts, first, side="right"))
+        if start < there.stop:
+            found.add(replace(there, start=start))
+    return tuple(sorted(found))
+
+
 def _parts(example: Example, longest: int) -> Iterator[Example]:
-    start = 0
-    while len(example.text) - start > longest:
-        stop = _cut(example, start, start + longest)
-        yield _part(example, start, stop)
-        start = stop
-    if example.text:
-        yield _part(example, start, len(example.text))
-
-
-def _cut(example: Example, start: int, latest: int) -> int:
-    """The place to cut at, above `start`: behind punctuation, between spans, or anywhere."""
-    free = np.ones(latest - start + 1, dtype=bool)
+    if len(example.text) <= longest:
+        if example.text:
+            yield example
+        return
+    bounds = _bounds(example, longest)
+    spans: list[list[Span]] = [[] for _ in bounds[1:]]
     for span in example.spans:
-        free[max(0, span.start + 1 - start) : max(0, span.stop - start)] = False
-    free[0] = False
-    places = np.flatnonzero(free) + start
-    stops = [at for at in places.tolist() if example.text[at - 1] in STOPS]
+        first = bisect_right(bounds, span.start) - 1
+        for i in range(first, bisect_left(bounds, span.stop)):
+            start, stop = max(span.start, bounds[i]), min(span.stop, bounds[i + 1])
+            spans[i].append(replace(span, start=start - bounds[i], stop=stop - bounds[i]))
+    for (start, stop), inside in zip(pairwise(bounds), spans, strict=True):
+        yield Example(example.text[start:stop], tuple(inside))
+
+
+def _bounds(example: Example, longest: int) -> list[int]:
+    """Where the parts begin, and where the last one ends."""
+    length = len(example.text)
+    changes = np.zeros(length + 1, dtype=np.int64)
+    for span in example.spans:
+        changes[span.start + 1] += 1
+        changes[span.stop] -= 1
+    free = np.cumsum(changes) == 0
+    bounds = [0]
+    while length - bounds[-1] > longest:
+        start = bounds[-1]
+        places = np.flatnonzero(free[start + 1 : start + longest + 1]) + start + 1
+        bounds.append(_cut(example.text, start, places.tolist(), start + longest))
+    return [*bounds, length]
+
+
+def _cut(text: str, start: int, places: Sequence[int], latest: int) -> int:
+    """The place to cut at, above `start`: behind punctuation, between spans, or anywhere."""
     # Half a window is context enough; a cut further left would only make more parts.
-    stops = [at for at in stops if at - start > (latest - start) // 2]
-    return stops[-1] if stops else int(places[-1]) if places.size else latest
-
-
-def _part(example: Example, start: int, stop: int) -> Example:
-    spans = [
-        replace(span, start=max(span.start, start) - start, stop=min(span.stop, stop) - start)
-        for span in example.spans
-        if span.start < stop and span.stop > start
-    ]
-    return Example(example.text[start:stop], tuple(spans))
+    for at in reversed(places):
+        if at - start <= (latest - start) // 2:
+            break
+        if text[at - 1] in STOPS:
+            return at
+    return places[-1] if places else latest
 
 
 def windows(length: int, longest: int, margin: int) -> list[tuple[int, int, int, int]]:
@@ -95,13 +136,20 @@ def windows(length: int, longest: int, margin: int) -> list[tuple[int, int, int,
         longest: Characters of a window.
         margin: Characters read on each side of those that a window answers for.
 
+    Raises:
+        ValueError: Nothing would be left between the margins of a window.
+
     Example:
         >>> windows(10, 6, 1)
         [(0, 6, 0, 5), (4, 10, 5, 10)]
     """
+    if margin < 0 or longest <= 2 * margin:
+        raise ValueError(
+            "`longest` must be above twice `margin`, which is at least 0. "
+            f"Received: longest={longest}, margin={margin}."
+        )
     if length <= longest:
         return [(0, length, 0, length)] if length else []
-    step = longest - 2 * margin
     found, first = [], 0
     while first < length:
         start = max(0, min(first - margin, length - longest))
@@ -109,7 +157,6 @@ def windows(length: int, longest: int, margin: int) -> list[tuple[int, int, int,
         last = length if stop >= length else stop - margin
         found.append((start, stop, first, last))
         first = last
-    assert step > 0
     return found
 
 
@@ -123,10 +170,17 @@ def bucket_widths(lengths: Sequence[int], most: int, step: int = 8) -> list[int]
         most: How many widths there may be: each is a program to compile.
         step: Widths are multiples of it.
 
+    Raises:
+        ValueError: `most` or `step` is below 1.
+
     Example:
         >>> bucket_widths([3, 4, 5, 6, 7, 30, 31], most=2)
         [8, 32]
     """
+    if most < 1 or step < 1:
+        raise ValueError(
+            f"`most` and `step` must be at least 1. Received: most={most}, step={step}."
+        )
     rounded = -(-np.maximum(1, np.asarray(lengths, dtype=np.int64)) // step) * step
     widths, counts = np.unique(rounded, return_counts=True)
     below = np.concatenate([[0], np.cumsum(counts)])
