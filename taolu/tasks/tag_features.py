@@ -31,7 +31,8 @@ class TagFeatures:
         pairs: Code of each known pair, rising, int64 (pairs,): ids of its two characters in one.
         rare: Whether a character is so rare that training sometimes hides it, bool (ids,).
         segmenter: Words of a codebook, or None.
-        words: Words with an id of their own; empty where the network has no table of words.
+        words: Words of the segmenter with an id of their own; empty where the network has no table
+            of words.
     """
 
     characters: str
@@ -68,8 +69,8 @@ class TagFeatures:
         rare = [False] * FIRST_ID + [uses[c] == 1 for c in known] + [False] * len(more)
         characters = "".join([*known, *more])
         bare = cls(characters, np.empty(0, np.int64), np.array(rare))
-        codes = np.concatenate([bare._pair_codes(bare._ids(text)) for text in texts])
-        found, counts = np.unique(codes, return_counts=True)
+        codes = [bare._pair_codes(bare._ids(text)) for text in texts]
+        found, counts = np.unique(np.concatenate([bare.pairs, *codes]), return_counts=True)
         kept = np.flatnonzero(counts >= LEAST_USES)
         if len(kept) > MOST_PAIRS:
             kept = np.sort(kept[np.argsort(-counts[kept], kind="stable")[:MOST_PAIRS]])
@@ -82,7 +83,7 @@ class TagFeatures:
             FIRST_ID + len(self.characters),
             FIRST_ID + len(self.pairs),
             COLUMNS if self.segmenter is not None else (),
-            FIRST_ID + len(self.words) if self.words else 0,
+            FIRST_ID + len(self.words) if self.words and self.segmenter is not None else 0,
         )
 
     def encode(self, text: str) -> dict[str, np.ndarray]:
