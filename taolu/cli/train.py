@@ -15,10 +15,9 @@ train = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 @train.callback()
 def _train() -> None:
-    """Train a model on labelled text; `taolu train TASK --help` shows the data it wants.
+    """Train a model folder on labelled text.
 
-    \b
-    tag     words and entities: segmentation, named entities, slots
+    `taolu train TASK --help` shows what data a task wants.
     """
 
 
@@ -100,7 +99,8 @@ def tag(
                 (BIO, IOB1, BMES, BMESO, BIOES, BILOU)
       words     one sentence a line, words between spaces:  我 爱 北京
       JSON      one object a line:
-                  {"text": "在北京", "entities": [{"start": 1, "end": 3, "label": "LOC"}]}
+                  {"text": "在北京", "entities":
+                   [{"start": 1, "end": 3, "label": "LOC"}]}
 
     The model folder appears when training is done. Until then, what is needed to go on lies in
     MODEL.partial: after a kill, give the same command with --resume, and the result is the same.

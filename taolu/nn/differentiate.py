@@ -165,6 +165,18 @@ def without_gradients():
     return torch.no_grad()
 
 
+def needs_one_length():
+    """Whether batches of different lengths are traced as one program of unknown length.
+
+    TensorFlow does so from the second length on, and `keras.ops.scan` of Keras 3.15 wants to know
+    how many steps there are. Batches are then best padded to one length.
+
+    Returns:
+        bool.
+    """
+    return BACKEND == "tensorflow"
+
+
 def run_step(function, arguments, groups):
     """Runs a train or test step the way the trainer of the backend calls it.
 

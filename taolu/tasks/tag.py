@@ -24,6 +24,7 @@ import numpy as np
 from taolu.errors import CorpusError, ModelError
 from taolu.mine.codebook import Codebook
 from taolu.mine.span_score import score_spans
+from taolu.nn.differentiate import needs_one_length
 from taolu.nn.models.tag_model import TagModel
 from taolu.nn.models.tag_network import ENCODERS, assign_vectors, tag_network
 from taolu.tasks.tag_batches import TrainingBatches
@@ -440,6 +441,8 @@ def _frequent(book: Codebook, most: int = 20_000) -> list[str]:
 
 
 def _widths(lengths, longest: int) -> list[int]:
+    if needs_one_length():
+        return [min(longest, *bucket_widths(lengths, 1))]
     widths = bucket_widths(lengths, WIDTHS)
     # Later texts may be longer than all of these.
     return widths if widths[-1] >= longest else [*widths, longest]
