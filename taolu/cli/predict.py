@@ -88,11 +88,13 @@ def _whole_texts(blocks: "Iterable[Block]", form: str) -> "Iterator[tuple[list[L
             Line(block.path, number, text.removesuffix("\r"))
             for number, text in enumerate(texts, block.line)
         ]
-        form = form or next((detect_form(line) for line in lines if line.text.strip()), "")
+        if not form and any(line.text.strip() for line in lines):
+            form = detect_form(lines)
         rest += lines
         end = len(rest)
-        if form in ("", "columns"):  # a text ends at a blank line
-            end = next((i for i in range(end, 0, -1) if ends_sentence(rest[i - 1].text)), 0)
+        if form == "columns":  # a text ends at a blank line; what was there before has none
+            ends = (i for i in range(len(lines)) if ends_sentence(lines[-1 - i].text))
+            end = next((end - i for i in ends), 0)
         if form and end:
             yield rest[:end], form
             rest = rest[end:]
