@@ -1,6 +1,5 @@
 """Options that several verbs share."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -39,9 +38,8 @@ def size_of(amount: str, option: str) -> int:
 
 
 def is_model(folder: Path) -> bool:
-    """True for a folder that says that it is a model; loads no Keras."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(config, dict) and config.get("kind") == "taolu model"
+    """True for a folder that holds a model, perhaps a damaged one; loads no Keras."""
+    files = {
+        name: (folder / name).is_file() for name in ("config.json", "model.keras", "meta.json")
+    }
+    return not files["meta.json"] and (files["config.json"] or files["model.keras"])

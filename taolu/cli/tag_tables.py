@@ -39,10 +39,12 @@ def print_spans(score: Mapping[str, Any], title: str) -> None:
     """
     labels = sorted(score["labels"].items(), key=lambda item: (-item[1]["gold"], item[0]))
     rows = [_row(label, counts) for label, counts in labels if label]
-    rows.append(_row("all" if rows else "words", score))
+    unseen = score["unseen"]
+    rows.append(_row("words" if unseen and not rows else "all", score))
     print_table(title, ("label", "precision", "recall", "F1", "gold", "found"), rows)
-    if score["unseen"]:
-        unseen = score["unseen"]
+    if unseen and not unseen["share"]:
+        sys.stdout.write("all words are in the training text\n")
+    elif unseen:
         sys.stdout.write(
             f"words not in the training text: {unseen['share']:.2%} of all, recall "
             f"{unseen['recall']:.4f}; the others: {unseen['seen_recall']:.4f}\n"
