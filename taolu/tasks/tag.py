@@ -40,7 +40,8 @@ from taolu.text.tagged import TaggedCorpus
 
 HELD_OUT = 0.1  # share of the sentences that are scored, where no others are given
 MOST_HELD_OUT = 3000
-WIDTHS = 4  # programs to compile, at most
+WIDTHS = 6  # programs to compile, at most
+COMPILE_CHARACTERS = 100_000  # learned in the time that it takes to compile one
 FIRST_RATE = 0.05  # the warm-up begins at this share of the rate
 CLIP = 5.0  # norm of a gradient, in nats per character
 
@@ -188,7 +189,7 @@ class _Run:
             words=_frequent(book) if settings.mixed and book is not None else (),
         )
         lengths = [len(example.text) for example in examples]
-        self.widths = _widths(lengths, settings.longest)
+        self.widths = _widths(lengths, settings)
         self.batches = TrainingBatches(
             examples,
             self.features,
@@ -440,12 +441,12 @@ def _frequent(book: Codebook, most: int = 20_000) -> list[str]:
     return [word for _, word in sorted(words)[:most]]
 
 
-def _widths(lengths, longest: int) -> list[int]:
+def _widths(lengths, settings: TagSettings) -> list[int]:
     if needs_one_length():
-        return [min(longest, *bucket_widths(lengths, 1))]
-    widths = bucket_widths(lengths, WIDTHS)
+        return bucket_widths(lengths, 1)
+    widths = bucket_widths(lengths, WIDTHS, each=COMPILE_CHARACTERS / settings.epochs)
     # Later texts may be longer than all of these.
-    return widths if widths[-1] >= longest else [*widths, longest]
+    return widths if widths[-1] >= settings.longest else [*widths, settings.longest]
 
 
 def _digest(examples: list[Example], dev, features: TagFeatures) -> str:

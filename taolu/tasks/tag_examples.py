@@ -160,7 +160,9 @@ def windows(length: int, longest: int, margin: int) -> list[tuple[int, int, int,
     return found
 
 
-def bucket_widths(lengths: Sequence[int], most: int, step: int = 8) -> list[int]:
+def bucket_widths(
+    lengths: Sequence[int], most: int, step: int = 8, each: float = 0.0
+) -> list[int]:
     """Returns the widths that batches are padded to, at most so many, for the least padding.
 
     Exact, by dynamic programming over the distinct lengths, rounded up to multiples of `step`.
@@ -169,6 +171,7 @@ def bucket_widths(lengths: Sequence[int], most: int, step: int = 8) -> list[int]
         lengths: Lengths of the sentences.
         most: How many widths there may be: each is a program to compile.
         step: Widths are multiples of it.
+        each: What one more width costs, in characters of padding: the time of a program to compile.
 
     Raises:
         ValueError: `most` or `step` is below 1.
@@ -183,17 +186,21 @@ def bucket_widths(lengths: Sequence[int], most: int, step: int = 8) -> list[int]
         )
     rounded = -(-np.maximum(1, np.asarray(lengths, dtype=np.int64)) // step) * step
     widths, counts = np.unique(rounded, return_counts=True)
+    if not widths.size:
+        return []
     below = np.concatenate([[0], np.cumsum(counts)])
     # cost[j]: padded characters of the sentences of the first j widths, in so many buckets.
     cost = np.concatenate([[0], np.full(len(widths), np.iinfo(np.int64).max // 2)])
-    choices = []
-    for _ in range(min(most, len(widths))):
-        each = cost[:-1, None] + (below[None, 1:] - below[:-1, None]) * widths[None, :]
-        each = np.where(np.tri(len(widths), k=0, dtype=bool).T, each, np.iinfo(np.int64).max // 2)
-        choices.append(each.argmin(axis=0))
-        cost = np.concatenate([[0], each.min(axis=0)])
+    choices, totals = [], []
+    for count in range(1, min(most, len(widths)) + 1):
+        bigger = cost[:-1, None] + (below[None, 1:] - below[:-1, None]) * widths[None, :]
+        bigger = np.where(np.tri(len(widths), dtype=bool).T, bigger, np.iinfo(np.int64).max // 2)
+        choices.append(bigger.argmin(axis=0))
+        cost = np.concatenate([[0], bigger.min(axis=0)])
+        totals.append(cost[-1] + count * each)
     chosen, end = [], len(widths)
-    for choice in reversed(choices):
+    count = min(range(len(totals)), key=totals.__getitem__, default=-1) + 1
+    for choice in reversed(choices[:count]):
         if end == 0:
             break
         chosen.append(int(widths[end - 1]))

@@ -128,7 +128,7 @@ class Tagger:
             "sentences": score.sentences,
             "exact_sentences": score.exact_sentences,
             "labels": {label: counted(counts) for label, counts in score.labels.items()},
-            "confusion": [[*pair, count] for pair, count in score.confusion.items()],
+            "confusion": sorted(([*pair, n] for pair, n in score.confusion.items()), key=str),
             "unseen": unseen,
         }
 
