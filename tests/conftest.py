@@ -1,5 +1,6 @@
 """Options, markers and fixtures that every test shares."""
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -71,3 +72,32 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"TAOLU_DATA names no folder: {folder}")
     return folder
+
+
+@pytest.fixture
+def fast_compile():
+    """On JAX most of the time is spent compiling programs that run once: compile them quickly."""
+    with _compiling_fast():
+        yield
+
+
+@pytest.fixture(scope="module")
+def fast_compile_module():
+    """The same for what a whole module shares."""
+    with _compiling_fast():
+        yield
+
+
+@contextlib.contextmanager
+def _compiling_fast():
+    import keras  # here: this file is read before the backend is chosen
+
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)

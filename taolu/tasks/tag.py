@@ -45,6 +45,13 @@ COMPILE_CHARACTERS = 100_000  # learned in the time that it takes to compile one
 FIRST_RATE = 0.05  # the warm-up begins at this share of the rate
 CLIP = 5.0  # norm of a gradient, in nats per character
 
+_LEAST = {
+    **dict.fromkeys(("width", "character_width", "pair_width", "epochs", "patience"), 1),
+    **dict.fromkeys(("depth", "seed"), 0),
+    "batch_characters": 1,
+    "longest": 16,
+}
+
 Report = Callable[[str, int, int], None]
 
 
@@ -95,11 +102,10 @@ class TagSettings:
                 raise ValueError(
                     f"`{name}` must be one of {listed}. Received: {getattr(self, name)!r}."
                 )
-        least = {"depth": 0, "seed": 0, "longest": 16}
-        for name, value in asdict(self).items():
-            if isinstance(value, int) and value < least.get(name, 0 if name == "mixed" else 1):
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
                 raise ValueError(
-                    f"`{name}` must be at least {least.get(name, 1)}. Received: {name}={value}."
+                    f"`{name}` must be at least {least}. Received: {name}={getattr(self, name)}."
                 )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"`dropout` must lie in [0, 1). Received: dropout={self.dropout}.")
