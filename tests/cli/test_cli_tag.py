@@ -351,6 +351,36 @@ def test_input_that_is_refused(trained, options, text, code, message):
     assert_fails(done, message, code=code)
 
 
+@pytest.mark.parametrize("block_bytes", [4, 7, 30, 1 << 18])
+@pytest.mark.parametrize("form", ["columns", "text", "json"])
+def test_how_much_is_read_at_once_changes_nothing(inside, block_bytes, form):
+    from taolu.cli.predict import _whole_texts
+    from taolu.tasks.tag_lines import read_items
+    from taolu.text.corpus import Corpus
+
+    text = {
+        "columns": "\n\n我 O\n在 O\n北 O\n京 O\n\n\n好 O\n的 O\n-DOCSTART- O\n看 O\n香 O\n蕉 O",
+        "text": "\n我在北京\n\n好的\n看\n",
+        "json": '\n{"text": "我在北京"}\n{"text": "好的"}\n\n{"text": "看"}\n',
+    }[form]
+    for name in ("a.txt", "b.txt"):
+        (inside / name).write_text(text, encoding="utf-8")
+    blocks = Corpus(("a.txt", "b.txt")).blocks(block_bytes)
+    items, forms = [], set()
+    for lines, found in _whole_texts(blocks, form):
+        items += read_items(lines, found)
+        forms.add(found)
+    whole = ["我在北京", "好的", "看香蕉"] if form == "columns" else ["我在北京", "好的", "看"]
+    if form == "text":
+        whole = ["", "我在北京", "", "好的", "看"]
+    assert [item.text for item in items] == whole * 2
+    assert forms == {form}
+    lines = {"columns": [3, 9, 12], "text": [1, 2, 3, 4, 5], "json": [2, 3, 5]}[form]
+    assert [(item.line.path, item.line.number) for item in items] == [
+        (name, line) for name in ("a.txt", "b.txt") for line in lines
+    ]
+
+
 # Folders that are no model, or no more
 
 

@@ -202,18 +202,24 @@ def padding(lengths, widths):
     return sum(min(width for width in widths if width >= length) for length in lengths)
 
 
-@given(st.lists(st.integers(0, 40), min_size=1, max_size=20), st.integers(1, 4), st.integers(1, 9))
-def test_widths_are_the_best_of_all(lengths, most, step):
-    widths = bucket_widths(lengths, most, step)
+@given(
+    st.lists(st.integers(0, 40), min_size=1, max_size=20),
+    st.integers(1, 4),
+    st.integers(1, 9),
+    st.sampled_from([0, 0.5, 7, 30, 1000]),
+)
+def test_widths_are_the_best_of_all(lengths, most, step, each):
+    widths = bucket_widths(lengths, most, step, each)
     assert widths == sorted(set(widths))
     assert 1 <= len(widths) <= most
     assert all(width % step == 0 for width in widths)
     assert widths[-1] - step < max(1, *lengths) <= widths[-1]
     steps = range(step, widths[-1] + 1, step)
-    choices = (c for n in range(1, most + 1) for c in itertools.combinations(steps, n))
     if len(steps) <= 14:
-        best = min(padding(lengths, c) for c in choices if c[-1] >= max(lengths))
-        assert padding(lengths, widths) == best
+        choices = (c for n in range(1, most + 1) for c in itertools.combinations(steps, n))
+        kept = [c for c in choices if c[-1] >= max(lengths)]
+        best = min(padding(lengths, c) + each * len(c) for c in kept)
+        assert padding(lengths, widths) + each * len(widths) == best
 
 
 def test_no_lengths_no_widths():
