@@ -2,7 +2,7 @@
 
     python benchmarks/tagging.py book news.taolu          a codebook out of raw training text
     python benchmarks/tagging.py run resume --with news.taolu --vectors
-    python benchmarks/tagging.py run resume --heads       four heads on one encoder
+    python benchmarks/tagging.py run resume --heads       every head on one encoder
     python benchmarks/tagging.py peer resume              python-crfsuite on the same files
 
 Everything is chosen on a tenth of the training file; the test file is read once, at the end. The
@@ -147,6 +147,7 @@ def run(arguments) -> None:
     """Trains and prints the table."""
     from taolu.mine.codebook import Codebook
     from taolu.tasks import TagSettings
+    from taolu.tasks.tag_target import HEADS
 
     print(corpora.heading("keras", "jax"))
     book = Codebook.load(arguments.book) if arguments.book else None
@@ -154,7 +155,7 @@ def run(arguments) -> None:
     rows = []
     for name in arguments.sets:
         settings = TagSettings(**CHOSEN.get(name, {}) | json.loads(arguments.settings))
-        heads = ("softmax", "memm", "crf", "pointer") if arguments.heads else (settings.head,)
+        heads = HEADS if arguments.heads else (settings.head,)
         for head in heads:
             row, _ = train_and_score(name, replace(settings, head=head), book, vectors)
             used = [part for part, there in (("book", book), ("vectors", vectors)) if there]
@@ -241,7 +242,7 @@ def main():
             continue
         one.add_argument("--with", dest="book", help="codebook")
         one.add_argument("--vectors", action="store_true", help="begin with Tencent's vectors")
-        one.add_argument("--heads", action="store_true", help="all four heads")
+        one.add_argument("--heads", action="store_true", help="every head")
         one.add_argument("--settings", default="{}", help="JSON of TagSettings to change")
     arguments = parser.parse_args()
     arguments.work(arguments)

@@ -40,7 +40,7 @@ def tag(
         typer.Option("--output", "-o", help="Model folder to write; default DATA.model."),
     ] = None,
     head: Annotated[
-        str, typer.Option(help="softmax, memm, crf, or pointer for nested spans.")
+        str, typer.Option(help="softmax, memm, bi-memm, crf, or pointer for nested spans.")
     ] = "crf",
     encoder: Annotated[
         str, typer.Option(help="convolution (fastest), recurrent or transformer.")

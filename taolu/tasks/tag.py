@@ -61,7 +61,7 @@ class TagSettings:
 
     Attributes:
         encoder: convolution (fast), recurrent or transformer.
-        head: softmax, memm, crf, or pointer, which scores spans and may find nested ones.
+        head: softmax, memm, bi-memm, crf, or pointer, which scores spans and may find nested ones.
         scheme: Tags to learn: BIO, BMESO, ...; empty for BMES where text is cut into words, else
             BMESO.
         width: Width of the encoder.

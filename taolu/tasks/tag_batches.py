@@ -95,7 +95,7 @@ class TrainingBatches:
         seed: int,
     ):
         self.examples = examples
-        self.encoded = [features.encode(example.text) for example in examples]
+        self.encoded = features.encode_all([example.text for example in examples])
         self.lengths = [len(example.text) for example in examples]
         self.features, self.target, self.widths = features, target, list(widths)
         self.batch_characters, self.seed = characters, seed

@@ -160,9 +160,7 @@ def windows(length: int, longest: int, margin: int) -> list[tuple[int, int, int,
     return found
 
 
-def bucket_widths(
-    lengths: Sequence[int], most: int, step: int = 8, each: float = 0.0
-) -> list[int]:
+def bucket_widths(lengths: Sequence[int], most: int, step: int = 8, each: float = 0.0) -> list[int]:
     """Returns the widths that batches are padded to, at most so many, for the least padding.
 
     Exact, by dynamic programming over the distinct lengths, rounded up to multiples of `step`.

@@ -14,7 +14,7 @@ from taolu.tasks.tag_examples import Example
 from taolu.text.schemes import SCHEMES, Scheme, legality, tag_set
 from taolu.text.spans import Span, repaired_spans
 
-HEADS = ("softmax", "memm", "crf", "pointer")
+HEADS = ("softmax", "memm", "bi-memm", "crf", "pointer")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class TagTarget:
     """Labels and scheme of a tagger, and the kind of its head.
 
     Attributes:
-        head: softmax, memm, crf or pointer.
+        head: One of `HEADS`.
         labels: What a span may be, in order.
         scheme: How tags spell spans.
         covers: Whether every character lies in a span, as when text is cut into words.
@@ -47,8 +47,8 @@ class TagTarget:
         legal = legality(self.tags, self.scheme)
         if self.head == "pointer":
             return layers.GlobalPointer(len(self.labels), low_rank=True, name="head")
-        if self.head == "memm":
-            return layers.MEMM(name="head")
+        if self.head in ("memm", "bi-memm"):
+            return layers.MEMM(bidirectional=self.head == "bi-memm", name="head")
         kind = layers.CRF if self.head == "crf" else layers.SoftmaxHead
         return kind(legal=legal, name="head")
 

@@ -151,8 +151,7 @@ class Tagger:
         longest = self.widths[-1]
         parts = [windows(len(text), longest, min(MARGIN, longest // 4)) for text in texts]
         encoded = []
-        for text, part in zip(texts, parts, strict=True):
-            ids = self.features.encode(text)
+        for ids, part in zip(self.features.encode_all(texts), parts, strict=True):
             encoded += [
                 {name: column[start:stop] for name, column in ids.items()}
                 for start, stop, *_ in part

@@ -116,3 +116,15 @@ def test_the_order_of_the_texts_changes_nothing(texts, other, draw):
     assert first.pairs.tolist() == second.pairs.tolist()
     for name, column in first.encode(other).items():
         assert column.tolist() == second.encode(other)[name].tolist()
+
+
+def test_texts_at_once_are_texts_one_by_one():
+    segmenter = Segmenter({"北京": 5, "京大": 2, "大学": 3})
+    texts = ["北京大学", "", "学北", "大\n学", "京"]
+    features = TagFeatures.of(texts * 2, segmenter=segmenter, words=["北京"])
+    together = features.encode_all(texts)
+    for text, found in zip(texts, together, strict=True):
+        for name, column in features.encode(text).items():
+            np.testing.assert_array_equal(found[name], column)
+            assert len(column) == len(text)
+    assert features.encode_all([]) == []
