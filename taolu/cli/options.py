@@ -43,3 +43,20 @@ def is_model(folder: Path) -> bool:
         name: (folder / name).is_file() for name in ("config.json", "model.keras", "meta.json")
     }
     return not files["meta.json"] and (files["config.json"] or files["model.keras"])
+
+
+def load_networks() -> None:
+    """Loads Keras and its backend.
+
+    Raises:
+        TaoluError: They are not installed; says how to install them.
+    """
+    from taolu.errors import TaoluError
+
+    try:
+        import taolu.nn  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise TaoluError(
+            f"networks need the package {error.name}, which is not installed. "
+            'Install taolu with them: pip install "taolu[nn]".'
+        ) from None

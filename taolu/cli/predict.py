@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taolu.cli.options import Encoding, MaxLine, size_of
+from taolu.cli.options import Encoding, MaxLine, load_networks, size_of
 
 if TYPE_CHECKING:
     from taolu.text.corpus import Block
@@ -48,6 +48,7 @@ def predict(
       taolu predict cut.model novel.txt > words.txt
       taolu predict ner.model test.bio --to json
     """
+    load_networks()
     from taolu.tasks.tag_lines import FORMS, read_items, writer_of
     from taolu.tasks.tagger import Tagger
     from taolu.text.corpus import STANDARD_INPUT, Corpus

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taolu.cli.options import Encoding, MaxLine, is_model, size_of
+from taolu.cli.options import Encoding, MaxLine, is_model, load_networks, size_of
 from taolu.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def score(
 
 
 def _score_model(text: str, corpus: "Corpus", folder: Path, repair: bool) -> None:
+    load_networks()
     from taolu.cli.tag_tables import print_spans
     from taolu.tasks.tagger import Tagger
     from taolu.text.tagged import read_tagged

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from taolu.cli.options import Encoding
+from taolu.cli.options import Encoding, load_networks
 from taolu.errors import CorpusError
 
 train = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -125,6 +125,7 @@ def tag(
     if other is not None:
         say(f"{', '.join(dev or ())}: {other}\n")
 
+    load_networks()
     from taolu.tasks.tag import TagSettings, train_tagger
     from taolu.tasks.vectors import read_vectors
 
