@@ -188,7 +188,7 @@ def test_broken_rules_are_repaired_where_the_user_wants_it(inside):
         (["--with", "taken"], "taken/meta.json: cannot be read"),
         (["--with", "no"], "no: no such codebook. `taolu learn TEXT` makes one."),
         (["--mixed"], "--with"),
-        (["--head", "lstm"], "`head` must be one of softmax, memm, crf, pointer"),
+        (["--head", "lstm"], "`head` must be one of softmax, memm, bi-memm, crf, pointer"),
         (["--encoder", "bert"], "`encoder` must be one of convolution, recurrent, transformer"),
         (["--scheme", "BOI"], "`scheme` must be one of BMES, BIO"),
         (["--dropout", "1"], "`dropout` must lie in [0, 1)"),
