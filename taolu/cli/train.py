@@ -53,6 +53,12 @@ def tag(
             help="A codebook that learn wrote: its words become features of each character.",
         ),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL", help="Begin from this model folder: its ids, shape and weights."
+        ),
+    ] = None,
     mixed: Annotated[
         bool, typer.Option("--mixed", help="Words of the codebook also get vectors of their own.")
     ] = False,
@@ -126,7 +132,7 @@ def tag(
         say(f"{', '.join(dev or ())}: {other}\n")
 
     load_networks()
-    from taolu.tasks.tag import TagSettings, train_tagger
+    from taolu.tasks import TagSettings, train_tagger
     from taolu.tasks.vectors import read_vectors
 
     settings = TagSettings(
@@ -153,6 +159,7 @@ def tag(
             settings=settings,
             book=known,
             vectors=read_vectors(vectors) if vectors else None,
+            start=start,
             resume=resume,
             report=tell,
         )

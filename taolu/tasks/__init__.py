@@ -4,7 +4,8 @@ tag     words and entities: every character gets a tag, or every span a score
 """
 
 from taolu import nn  # isort: skip  # First, because it chooses the backend of Keras.
-from taolu.tasks.tag import TagSettings, train_tagger
+from taolu.tasks.tag import train_tagger
+from taolu.tasks.tag_settings import TagSettings
 from taolu.tasks.tagger import Tagger
 
 __all__ = ["TagSettings", "Tagger", "train_tagger"]

@@ -224,3 +224,20 @@ def test_labels_of_a_batch_are_what_its_head_learns():
     assert cells.shape == (2, 1, 4, 4)
     assert list(zip(*np.nonzero(cells), strict=True)) == [(0, 0, 1, 2)]
     assert TagTarget.from_config(json.loads(json.dumps(pointer.as_config()))) == pointer
+
+
+def test_a_training_can_begin_from_another_tagger(trained, tmp_path):
+    known, folder = trained
+    one = TagSettings(**{**vars(TINY), "epochs": 1, "learning_rate": 1e-5})
+    fresh = train_tagger(entities(), tmp_path / "fresh.model", settings=one)
+    begun = train_tagger(entities(), tmp_path / "begun.model", settings=one, start=folder)
+    assert fresh.metrics["score"]["f1"] < 0.5
+    assert begun.metrics["score"]["f1"] > 0.95
+    assert begun.features.characters == known.features.characters
+    # Other labels: the head and its scores begin anew, the rest is kept.
+    words_begun = train_tagger(words(), tmp_path / "words.model", settings=one, start=folder)
+    table = "characters_embedding"
+    kept, before = (t.model.get_layer(table).get_weights()[0] for t in (words_begun, known))
+    np.testing.assert_allclose(kept, before, atol=1e-3)
+    with pytest.raises(ValueError, match="`vectors` cannot go with `start`"):
+        train_tagger(words(), tmp_path / "x", start=folder, vectors={"北": np.ones(64)})

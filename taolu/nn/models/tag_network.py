@@ -129,6 +129,33 @@ def assign_vectors(model: TagModel, rows: Mapping[int, np.ndarray]) -> None:
     table.assign(values)
 
 
+def vectors_width(model: TagModel) -> int:
+    """Returns the width of the vector of a character."""
+    return int(_table(model).shape[-1])
+
+
+def take_weights(model: TagModel, other: TagModel) -> list[str]:
+    """Sets the weights of every layer that `other` has too, with weights of the same shapes.
+
+    Returns:
+        Names of the layers with weights that `other` could not give: those that depend on the tags,
+        where these differ.
+    """
+    missing = []
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        try:
+            weights = other.get_layer(layer.name).get_weights()
+        except ValueError:
+            weights = []
+        if [w.shape for w in weights] == [tuple(w.shape) for w in layer.weights]:
+            layer.set_weights(weights)
+        else:
+            missing.append(layer.name)
+    return missing
+
+
 def _table(model: TagModel):
     """The vectors of characters."""
     layer = model.get_layer("characters_embedding")

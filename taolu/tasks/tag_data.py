@@ -1,0 +1,172 @@
+"""Labelled sentences made ready to be learned: held-out ones, labels, ids, batches."""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from taolu.errors import CorpusError
+from taolu.mine.codebook import Codebook
+from taolu.nn.differentiate import needs_one_length
+from taolu.tasks.tag_batches import TrainingBatches
+from taolu.tasks.tag_examples import Example, bucket_widths, examples_of
+from taolu.tasks.tag_features import TagFeatures
+from taolu.tasks.tag_settings import TagSettings
+from taolu.tasks.tag_target import TagTarget
+from taolu.text.layouts import TaggedSentence
+from taolu.text.schemes import BMES, BMESO, SCHEMES, Scheme
+from taolu.text.spans import words_of
+from taolu.text.tagged import TaggedCorpus
+
+HELD_OUT = 0.1  # share of the sentences that are scored, where no others are given
+MOST_HELD_OUT = 3000
+WIDTHS = 6  # programs to compile, at most
+COMPILE_CHARACTERS = 100_000  # learned in the time that it takes to compile one
+MOST_WORDS = 20_000  # of a codebook that get vectors
+
+
+@dataclass(frozen=True)
+class TagData:
+    """What a training reads.
+
+    Attributes:
+        target: Labels, scheme and head.
+        features: How text becomes ids.
+        batches: The sentences that are learned.
+        dev: The sentences that choose the epoch and give the scores.
+        sentences: How many are learned.
+        words: Words of these, where text is cut into words.
+        digest: A hash of everything above.
+    """
+
+    target: TagTarget
+    features: TagFeatures
+    batches: TrainingBatches
+    dev: Sequence[TaggedSentence]
+    sentences: int
+    words: frozenset[str]
+    digest: str
+
+    @property
+    def widths(self) -> list[int]:
+        """Widths of batches, rising."""
+        return self.batches.widths
+
+
+def prepare(
+    data: TaggedCorpus,
+    dev: TaggedCorpus | None,
+    settings: TagSettings,
+    book: Codebook | None = None,
+    vectors: Mapping[str, np.ndarray] | None = None,
+    features: TagFeatures | None = None,
+) -> TagData:
+    """Returns sentences as batches of ids and labels.
+
+    Args:
+        data: Labelled sentences.
+        dev: Others, or None to hold out a tenth of `data`.
+        settings: How to train.
+        book: A codebook for features.
+        vectors: Characters that get an id though the sentences lack them.
+        features: Ids of a tagger that was trained before, or None to choose them anew.
+
+    Raises:
+        CorpusError: There are too few sentences, or no spans.
+        ValueError: Settings do not fit the data.
+    """
+    sentences, held_out = list(data), list(dev or ())
+    if dev is None:
+        sentences, held_out = _hold_out(sentences, settings.seed)
+    if not sentences or not held_out:
+        raise CorpusError("too few sentences: one to learn from and one to score are needed.")
+    target = _target(sentences, data, settings)
+    if settings.mixed and book is None:
+        raise ValueError("`mixed` needs a codebook (--with). Received: mixed=True without one.")
+    examples = examples_of(sentences, settings.longest)
+    features = features or TagFeatures.of(
+        [example.text for example in examples],
+        more=vectors or (),
+        segmenter=None if book is None else book.segmenter,
+        words=_frequent(book) if settings.mixed and book is not None else (),
+    )
+    batches = TrainingBatches(
+        examples,
+        features,
+        target.of_batch,
+        _widths([len(example.text) for example in examples], settings),
+        settings.batch_characters,
+        settings.seed,
+    )
+    words = _words(sentences) if target.covers else frozenset()
+    digest = _digest(examples, held_out, batches, vectors)
+    return TagData(target, features, batches, held_out, len(sentences), words, digest)
+
+
+def _hold_out(sentences: list[TaggedSentence], seed: int):
+    count = min(MOST_HELD_OUT, math.ceil(HELD_OUT * len(sentences)))
+    chosen = np.zeros(len(sentences), dtype=bool)
+    chosen[np.random.default_rng(seed).permutation(len(sentences))[:count]] = True
+    kept = [s for s, out in zip(sentences, chosen.tolist(), strict=True) if not out]
+    return kept, [s for s, out in zip(sentences, chosen.tolist(), strict=True) if out]
+
+
+def _target(sentences, data: TaggedCorpus, settings: TagSettings) -> TagTarget:
+    labels = tuple(sorted({span.label for s in sentences for span in s.spans}))
+    if not labels:
+        raise CorpusError("the sentences hold no spans: there is nothing to learn.")
+    covers = all(_is_covered(sentence) for sentence in sentences)
+    scheme: Scheme = BMES if covers else BMESO
+    if settings.scheme:
+        scheme = SCHEMES[settings.scheme]
+    if not covers and not scheme.outside:
+        raise ValueError(
+            f"`scheme` must have a tag for characters in no span. Received: {scheme.name}."
+        )
+    nested = settings.head == "pointer" and data.overlapping > 0
+    return TagTarget(settings.head, labels, scheme, covers, nested)
+
+
+def _is_covered(sentence: TaggedSentence) -> bool:
+    stop = 0
+    for span in sentence.spans:
+        if span.start != stop:
+            return False
+        stop = span.stop
+    return stop == len(sentence.text)
+
+
+def _words(sentences) -> frozenset[str]:
+    return frozenset(word for s in sentences for word in words_of(s.text, s.spans))
+
+
+def _frequent(book: Codebook) -> list[str]:
+    words = [
+        (-count, word)
+        for word, count in zip(book.words.word, book.words.count.tolist(), strict=True)
+        if len(word) > 1
+    ]
+    return [word for _, word in sorted(words)[:MOST_WORDS]]
+
+
+def _widths(lengths, settings: TagSettings) -> list[int]:
+    if needs_one_length():
+        return bucket_widths(lengths, 1)
+    widths = bucket_widths(lengths, WIDTHS, each=COMPILE_CHARACTERS / settings.epochs)
+    # Later texts may be longer than all of these.
+    return widths if widths[-1] >= settings.longest else [*widths, settings.longest]
+
+
+def _digest(examples: list[Example], dev, batches: TrainingBatches, vectors) -> str:
+    """A hash of all that is learned from and scored."""
+    digest = hashlib.sha256()
+    for sentence in (*examples, *dev):
+        digest.update(f"{sentence.text}\n{sentence.spans}\n".encode("utf-8", "surrogatepass"))
+    for ids in batches.encoded:
+        for column in ids.values():
+            digest.update(column.tobytes())
+    for character in sorted(vectors or ()):
+        digest.update(character.encode() + np.asarray(vectors[character], "<f4").tobytes())
+    return digest.hexdigest()
