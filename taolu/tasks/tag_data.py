@@ -23,6 +23,7 @@ from taolu.text.tagged import TaggedCorpus
 HELD_OUT = 0.1  # share of the sentences that are scored, where no others are given
 MOST_HELD_OUT = 3000
 WIDTHS = 6  # programs to compile, at most
+LEAST_WIDTH = 64  # where there is only one: long texts are read in windows of it
 COMPILE_CHARACTERS = 100_000  # learned in the time that it takes to compile one
 MOST_WORDS = 20_000  # of a codebook that get vectors
 
@@ -153,7 +154,7 @@ def _frequent(book: Codebook) -> list[str]:
 
 def _widths(lengths, settings: TagSettings) -> list[int]:
     if needs_one_length():
-        return bucket_widths(lengths, 1)
+        return [max(*bucket_widths(lengths, 1), min(LEAST_WIDTH, settings.longest))]
     widths = bucket_widths(lengths, WIDTHS, each=COMPILE_CHARACTERS / settings.epochs)
     # Later texts may be longer than all of these.
     return widths if widths[-1] >= settings.longest else [*widths, settings.longest]
