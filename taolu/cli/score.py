@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taolu.cli.exits import say
 from taolu.cli.options import Encoding, MaxLine, is_model, load_networks, size_of
 from taolu.errors import CorpusError
 
@@ -83,6 +84,9 @@ def _score_model(text: str, corpus: "Corpus", folder: Path, repair: bool) -> Non
 
     tagger = Tagger.load(folder)
     sentences = read_tagged(corpus, repair=repair)
+    strange = sorted(sentences.labels.keys() - set(tagger.target.labels))
+    if strange:
+        say(f"{folder} does not know {', '.join(strange)}: it finds none of these spans.")
     found = tagger.predict(sentence.text for sentence in sentences)
     print_spans(tagger.score(sentences, found), f"{text}: {folder}")
 

@@ -25,6 +25,7 @@ from taolu.mine.codebook import Codebook
 from taolu.mine.span_score import score_spans
 from taolu.nn.models.tag_model import TagModel
 from taolu.nn.models.tag_network import assign_vectors, tag_network, take_weights, vectors_width
+from taolu.tasks.tag_batches import ahead
 from taolu.tasks.tag_data import prepare
 from taolu.tasks.tag_features import FIRST_ID
 from taolu.tasks.tag_settings import TagSettings
@@ -232,7 +233,7 @@ class _Run:
         """One pass through the sentences; returns the mean loss, in nats per character."""
         total, steps = 0.0, len(self.data.batches)
         note = f"best F1 {self.best['f1']:.4f}" if self.history else ""
-        for step, (inputs, labels, weights) in enumerate(self.data.batches.epoch(epoch)):
+        for step, (inputs, labels, weights) in enumerate(ahead(self.data.batches.epoch(epoch))):
             self.model.reset_metrics()
             logs = self.model.train_on_batch(inputs, labels, weights, return_dict=True)
             loss = float(logs["loss"])

@@ -5,15 +5,19 @@ whatever the sentences are, and there is one program to compile for each width.
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
 from taolu.tasks.tag_examples import Example
 from taolu.tasks.tag_features import PADDING, UNKNOWN, TagFeatures
+from taolu.tasks.tag_target import TagTarget
 
 HIDDEN = 0.5  # how often training hides a rare character
 Encoded = dict[str, np.ndarray]
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -73,13 +77,23 @@ def lay_out(encoded: Sequence[Encoded], rows: np.ndarray, width: int, size: int)
     return Batch(inputs, rows, lengths)
 
 
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """Yields the items, each made by a thread while the one before it is used."""
+    none: Any = object()
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, none)
+        while (item := coming.result()) is not none:
+            coming = pool.submit(next, items, none)
+            yield item
+
+
 class TrainingBatches:
     """The batches of an epoch, in an order that only the seed and the epoch decide.
 
     Args:
         examples: Sentences, none longer than the last width.
         features: How they become ids.
-        target: Gives the labels of a batch from its examples and its width.
+        target: What is learned about them.
         widths: Widths of batches, rising.
         characters: Characters of a batch, padding included.
         seed: Of the order, and of the rare characters that are hidden.
@@ -89,12 +103,12 @@ class TrainingBatches:
         self,
         examples: Sequence[Example],
         features: TagFeatures,
-        target,
+        target: TagTarget,
         widths: Sequence[int],
         characters: int,
         seed: int,
     ):
-        self.examples = examples
+        self.learned = [target.learned(example) for example in examples]
         self.encoded = features.encode_all([example.text for example in examples])
         self.lengths = [len(example.text) for example in examples]
         self.features, self.target, self.widths = features, target, list(widths)
@@ -120,7 +134,8 @@ class TrainingBatches:
             characters = batch.inputs["characters"]
             hidden = self.features.rare[characters] & (rng.random(characters.shape) < HIDDEN)
             characters[hidden] = UNKNOWN
-            labels = self.target([self.examples[row] for row in rows.tolist()], width, size)
+            learned = [self.learned[row] for row in rows.tolist()]
+            labels = self.target.of_batch(learned, width, size)
             weights = np.zeros(size, dtype=np.float32)
             weights[: len(rows)] = size / self.batch_characters
             yield batch.inputs, labels, weights

@@ -96,7 +96,7 @@ def prepare(
     batches = TrainingBatches(
         examples,
         features,
-        target.of_batch,
+        target,
         _widths([len(example.text) for example in examples], settings),
         settings.batch_characters,
         settings.seed,

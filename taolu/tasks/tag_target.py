@@ -52,25 +52,35 @@ class TagTarget:
         kind = layers.CRF if self.head == "crf" else layers.SoftmaxHead
         return kind(legal=legal, name="head")
 
-    def of_batch(self, examples: Sequence[Example], width: int, size: int) -> np.ndarray:
+    def learned(self, example: Example) -> np.ndarray:
+        """Returns what is to be learned about a sentence, small enough to keep.
+
+        Tags: the state of each character, int32 (characters,). Spans: the cells that are one, label,
+        first and last character, int64 (3, spans).
+        """
+        if self.head == "pointer":
+            places = {label: i for i, label in enumerate(self.labels)}
+            cells = [(places[span.label], span.start, span.stop - 1) for span in example.spans]
+            return np.array(cells, dtype=np.int64).reshape(-1, 3).T
+        ids = {tag: i for i, tag in enumerate(self.tags)}
+        return np.array([ids[tag] for tag in example.tags(self.scheme)], dtype=np.int32)
+
+    def of_batch(self, learned: Sequence[np.ndarray], width: int, size: int) -> np.ndarray:
         """Returns the labels of a batch, as its head wants them.
 
         Args:
-            examples: The sentences, at most `size`.
+            learned: What `learned` gave for each sentence, at most `size` of them.
             width: Steps.
             size: Rows.
         """
         if self.head == "pointer":
-            places = {label: i for i, label in enumerate(self.labels)}
             cells = np.zeros((size, len(self.labels), width, width), dtype=np.int8)
-            for row, example in enumerate(examples):
-                for span in example.spans:
-                    cells[row, places[span.label], span.start, span.stop - 1] = 1
+            for row, places in enumerate(learned):
+                cells[row][tuple(places)] = 1
             return cells
-        ids = {tag: i for i, tag in enumerate(self.tags)}
         labels = np.full((size, width), -1, dtype=np.int32)
-        for row, example in enumerate(examples):
-            labels[row, : len(example.text)] = [ids[tag] for tag in example.tags(self.scheme)]
+        for row, states in enumerate(learned):
+            labels[row, : len(states)] = states
         return labels
 
     def spans(self, windows: Sequence[tuple[int, int, int, int]], answers) -> list[Span]:

@@ -215,12 +215,12 @@ def test_labels_of_a_batch_are_what_its_head_learns():
 
     examples = [Example("在北京", (Span(1, 3, "LOC"),))]
     target = TagTarget("crf", ("LOC",), BMESO, covers=False, nested=False)
-    found = target.of_batch(examples, width=4, size=2)
+    found = target.of_batch([target.learned(e) for e in examples], width=4, size=2)
     assert [target.tags[i] for i in found[0, :3]] == ["O", "B-LOC", "E-LOC"]
     assert found[0, 3] == -1
     assert (found[1] == -1).all()
     pointer = TagTarget("pointer", ("LOC",), BMESO, covers=False, nested=False)
-    cells = pointer.of_batch(examples, width=4, size=2)
+    cells = pointer.of_batch([pointer.learned(e) for e in examples], width=4, size=2)
     assert cells.shape == (2, 1, 4, 4)
     assert list(zip(*np.nonzero(cells), strict=True)) == [(0, 0, 1, 2)]
     assert TagTarget.from_config(json.loads(json.dumps(pointer.as_config()))) == pointer
