@@ -1,7 +1,18 @@
 """Walks and groups: where a random walker goes, and the modules that describe it shortest."""
 
+# Eager, unlike `taolu` itself: the function `infomap` must stand before the file of the same name.
 from taolu.graph.flow import Flow, link_flow
+from taolu.graph.infomap import Partition, infomap
 from taolu.graph.links import Links, as_links
 from taolu.graph.map_equation import Codelength, codelength
 
-__all__ = ["Codelength", "Flow", "Links", "as_links", "codelength", "link_flow"]
+__all__ = [
+    "Codelength",
+    "Flow",
+    "Links",
+    "Partition",
+    "as_links",
+    "codelength",
+    "infomap",
+    "link_flow",
+]

@@ -125,7 +125,7 @@ def _undirected(links) -> Flow:
     leaving += np.bincount(links.targets, flow, links.nodes)
     total = leaving.sum() + loops.sum()
     starts, neighbours, between = _rows(links, 2 * flow / total)
-    leaving /= total
+    leaving = leaving / total
     rates = leaving + loops / total
     return Flow(rates, starts, neighbours, between, leaving, leaving, names=links.names)
 
