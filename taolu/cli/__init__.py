@@ -57,7 +57,7 @@ def main() -> None:
             code = app(prog_name="taolu", standalone_mode=False)
             sys.stdout.flush()
     except Stopped as stop:
-        say("interrupted; what was unfinished is removed.")
+        say(stop.hint)
         code = 128 + stop.number
     except (TaoluError, ValueError, MemoryError, OSError) as error:
         code = fail(error)

@@ -31,7 +31,14 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Stopped(BaseException):
-    """A signal asks to stop. Not an `Exception`, so that nothing takes it for an error."""
+    """A signal asks to stop. Not an `Exception`, so that nothing takes it for an error.
+
+    Attributes:
+        number: The signal.
+        hint: What to tell the user; who leaves something behind says so.
+    """
+
+    hint = "interrupted; what was unfinished is removed."
 
     def __init__(self, number: int):
         super().__init__(number)

@@ -38,6 +38,7 @@ def score(
     repair: Annotated[
         bool, typer.Option("--repair", help="Read gold tags that break a rule as conlleval does.")
     ] = False,
+    comment: Annotated[str, typer.Option(help="Leave out lines that begin with this.")] = "",
     encoding: Encoding = "utf-8",
     max_line: MaxLine = "32MB",
 ) -> None:
@@ -73,17 +74,17 @@ def score(
     if loaded or not models:
         (_score_words if gold else _score_text)(text, corpus, loaded)
     for model in models:
-        _score_model(text, corpus, model, repair)
+        _score_model(text, corpus, model, repair, comment)
 
 
-def _score_model(text: str, corpus: "Corpus", folder: Path, repair: bool) -> None:
+def _score_model(text: str, corpus: "Corpus", folder: Path, repair: bool, comment: str) -> None:
     load_networks()
     from taolu.cli.tag_tables import print_spans
     from taolu.tasks.tagger import Tagger
     from taolu.text.tagged import read_tagged
 
     tagger = Tagger.load(folder)
-    sentences = read_tagged(corpus, repair=repair)
+    sentences = read_tagged(corpus, repair=repair, comment=comment)
     strange = sorted(sentences.labels.keys() - set(tagger.target.labels))
     if strange:
         say(f"{folder} does not know {', '.join(strange)}: it finds none of these spans.")

@@ -10,15 +10,17 @@ import typer
 from taolu.cli.options import Encoding, load_networks
 from taolu.errors import CorpusError
 
-train = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+train = typer.Typer(rich_markup_mode=None)
 
 
-@train.callback()
-def _train() -> None:
+@train.callback(invoke_without_command=True)
+def _train(context: typer.Context) -> None:
     """Train a model folder on labelled text.
 
     `taolu train TASK --help` shows what data a task wants.
     """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @train.command()
@@ -98,7 +100,7 @@ def tag(
     DATA is one of these; which one, and which tagging scheme, is found out and printed:
 
     \b
-      columns   one character a line, its tag last, a blank line after each sentence
+      columns   one character a line, its tag last; a blank line ends a sentence
                   在 O
                   北 B-LOC
                   京 I-LOC
@@ -118,22 +120,14 @@ def tag(
       taolu predict ner.model text.txt
       taolu score test.bio --with ner.model --gold
     """
+    load_networks()
+    from taolu.cli.exits import Stopped
     from taolu.cli.progress import training
     from taolu.cli.tag_tables import print_tagger
     from taolu.mine.codebook import Codebook
-    from taolu.text.tagged import read_tagged
-
-    known = Codebook.load(book) if book else None
-    corpus = read_tagged(data, repair=repair, encoding=encoding, comment=comment)
-    say = sys.stderr.write
-    say(f"{', '.join(data)}: {corpus}\n")
-    other = read_tagged(dev, repair=repair, encoding=encoding, comment=comment) if dev else None
-    if other is not None:
-        say(f"{', '.join(dev or ())}: {other}\n")
-
-    load_networks()
     from taolu.tasks import TagSettings, train_tagger
     from taolu.tasks.vectors import read_vectors
+    from taolu.text.tagged import read_tagged
 
     settings = TagSettings(
         encoder=encoder,
@@ -151,18 +145,28 @@ def tag(
         seed=seed,
     )
     folder = output or _output(data[0])
-    with training() as tell:
-        tagger = train_tagger(
-            corpus,
-            folder,
-            dev=other,
-            settings=settings,
-            book=known,
-            vectors=read_vectors(vectors) if vectors else None,
-            start=start,
-            resume=resume,
-            report=tell,
-        )
+    known = Codebook.load(book) if book else None
+    corpora = []
+    for names in (data, dev):
+        if names:
+            corpora.append(read_tagged(names, repair=repair, encoding=encoding, comment=comment))
+            sys.stderr.write(f"{', '.join(names)}: {corpora[-1]}\n")
+    try:
+        with training() as tell:
+            tagger = train_tagger(
+                corpora[0],
+                folder,
+                dev=corpora[1] if dev else None,
+                settings=settings,
+                book=known,
+                vectors=read_vectors(vectors) if vectors else None,
+                start=start,
+                resume=resume,
+                report=tell,
+            )
+    except Stopped as stop:
+        stop.hint = f"interrupted; to go on after the last whole epoch, add --resume ({folder})."
+        raise
     print_tagger(tagger.metrics, f"{folder}: on {'--dev' if dev else 'held-out sentences'}")
     sys.stdout.write(
         f"\n{folder}/  model.keras  metrics.json  report.html\nnext: taolu predict {folder} TEXT\n"

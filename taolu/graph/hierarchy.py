@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from taolu.graph.flow import Flow
+from taolu.graph.map_equation import codelength
 from taolu.graph.search import (
     Network,
     aggregate,
@@ -34,51 +36,91 @@ class _Levels:
     saved: np.ndarray
 
 
-def columns_of_modules(network: Network, state: np.ndarray) -> np.ndarray:
+def columns_of_modules(flow: Flow, network: Network, state: np.ndarray) -> np.ndarray:
     """Returns the module of each node on each level, the top one first, int32 (nodes, depth).
 
     Args:
-        network: One region, the whole.
+        flow: What the walker does.
+        network: The whole of it.
         state: Of the random numbers; see `move`.
     """
-    nodes = np.arange(network.size)
+    columns = _descend(network, state, _search(network, state, None))
+    bits = codelength(flow, columns).total
+    # The lowest modules were found in regions that larger ones had drawn; now they draw regions.
+    while columns.shape[1] > 1:
+        lowest = _labels(*columns.T)
+        other = _descend(network, state, _levels(lowest, _modules(network, lowest), state))
+        better = codelength(flow, other).total
+        if better > bits - LEAST:
+            break
+        columns, bits = other, better
+    return columns
+
+
+def _descend(part, state, levels) -> np.ndarray:
+    """Columns of the highest modules, and of what is found in each of them."""
+    nodes, size = np.arange(part.size), part.size
     columns = []
-    part, known = network, None
-    while nodes.size:
-        levels = _search(part, state, known)
+    while True:
         paying = (levels.saved > LEAST)[part.regions]
         if not paying.any():
             break
-        column = np.full(network.size, -1, dtype=np.int32)
+        column = np.full(size, -1, dtype=np.int32)
         column[nodes[paying]] = levels.highest[paying]
         columns.append(column)
-        modules = aggregate(part, levels.highest, int(levels.highest.max()) + 1)
-        regions = np.where(paying, levels.highest, np.int32(-1))
+        outer = crossings(_modules(part, levels.highest))[1]
         known = levels.lowest[paying]
-        part = restrict(part, regions, crossings(modules)[1])
+        part = restrict(part, np.where(paying, levels.highest, np.int32(-1)), outer)
         nodes = nodes[paying]
+        levels = _search(part, state, known)
     if not columns:
-        return np.zeros((network.size, 1), dtype=np.int32)
+        return np.zeros((size, 1), dtype=np.int32)
     return np.stack(columns, axis=1)
+
+
+def _labels(*columns) -> np.ndarray:
+    """Numbers combinations of labels from 0, int32."""
+    numbers = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        low = int(column.min())
+        numbers = numbers * (int(column.max()) - low + 1) + (column - low)
+        numbers = np.unique(numbers, return_inverse=True)[1]
+    return numbers.astype(np.int32)
+
+
+def _modules(part, labels) -> Network:
+    return aggregate(part, labels, int(labels.max()) + 1)
 
 
 def _search(part, state, known) -> _Levels:
     """Searches from single nodes, and from known modules where a region has several."""
-    fresh = _levels(*two_level(part, state), state)
+    best = _levels(*two_level(part, state), state)
     if known is None:
-        return fresh
+        return best
     inner = _several(part, known)
     if not inner.any():
-        return fresh
+        return best
     within = inner[part.regions]
     some = restrict(part, np.where(within, part.regions, np.int32(-1)), part.outer)
-    labels = np.unique(known[within], return_inverse=True)[1].astype(np.int32)
-    tuned = _levels(*two_level(some, state, labels), state)
-    better = (tuned.saved > fresh.saved) & inner
+    labels = _labels(known[within])
+    for tuned in (False, True):
+        start = two_level(some, state, labels.copy()) if tuned else (labels, _modules(some, labels))
+        best = _better(part, best, _levels(*start, state), within, inner)
+    return best
+
+
+def _better(part, first, second, within, inner) -> _Levels:
+    """In each region the better one; the second knows the nodes within, in the inner regions."""
+    better = (second.saved > first.saved) & inner
     chosen = better[part.regions]
-    lowest = _merge(fresh.lowest, tuned.lowest, within, chosen)
-    highest = _merge(fresh.highest, tuned.highest, within, chosen)
-    return _Levels(lowest, highest, np.where(better, tuned.saved, fresh.saved))
+
+    def merge(one, other) -> np.ndarray:
+        wide = np.zeros(one.size, dtype=np.int64)
+        wide[within] = other
+        return _labels(np.where(chosen, wide + one.size, one))
+
+    saved = np.where(better, second.saved, first.saved)
+    return _Levels(merge(first.lowest, second.lowest), merge(first.highest, second.highest), saved)
 
 
 def _several(part, known) -> np.ndarray:
@@ -87,31 +129,20 @@ def _several(part, known) -> np.ndarray:
     return np.bincount(pairs[0], minlength=part.outer.size) > 1
 
 
-def _merge(fresh, tuned, within, chosen) -> np.ndarray:
-    """Labels of `tuned`, which knows the nodes within, where it was chosen."""
-    labels = fresh.astype(np.int64)
-    wide = np.zeros(fresh.size, dtype=np.int64)
-    wide[within] = tuned
-    labels[chosen] = wide[chosen] + fresh.size
-    return np.unique(labels, return_inverse=True)[1].astype(np.int32)
-
-
 def _levels(lowest, modules, state) -> _Levels:
-    """Puts modules into modules as long as that pays, in each region where modules pay at all."""
+    """Puts modules into modules as long as that pays, in each region."""
     split, flat = bits_of_regions(modules)
     saved = flat - split
-    paying = saved > LEAST
     highest = lowest
     while True:
         above = entries(modules)
         own, wider = two_level(above, state)
         split, flat = bits_of_regions(wider)
-        good = (flat - split > LEAST) & paying
+        good = flat - split > LEAST
         if not good.any():
             return _Levels(lowest, highest, saved)
         # Elsewhere each module stays alone.
-        own = np.where(good[above.regions], own, above.size + np.arange(above.size))
-        own = np.unique(own, return_inverse=True)[1].astype(np.int32)
-        modules = aggregate(above, own, int(own.max()) + 1)
+        own = _labels(np.where(good[above.regions], own, above.size + np.arange(above.size)))
+        modules = _modules(above, own)
         saved = saved + np.where(good, flat - split, 0.0)
         highest = own[highest]

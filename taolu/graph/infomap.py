@@ -138,7 +138,7 @@ def infomap(
         if two_level:
             columns = search_two_level(network, state)[0][:, None]
         else:
-            columns = columns_of_modules(network, state)
+            columns = columns_of_modules(flow, network, state)
         bits = codelength(flow, columns)
         if bits.total <= bits.one_level:
             return bits, columns

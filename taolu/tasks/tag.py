@@ -177,17 +177,23 @@ class _Run:
     def begin(self, resume: bool) -> None:
         """Reads what an earlier run left, or starts anew."""
         state = self.partial / "state.json"
-        if not resume or not state.is_file():
-            if self.partial.exists():
-                if not resume:
-                    raise ModelError(
-                        f"{self.partial}: a training that was not finished lies there. Go on with "
-                        "--resume, or remove it."
-                    )
-                shutil.rmtree(self.partial)
+        if not state.is_file():  # not one epoch was done
+            shutil.rmtree(self.partial, ignore_errors=True)
             self.partial.mkdir(parents=True)
             return
-        known = json.loads(state.read_text(encoding="utf-8"))
+        if not resume:
+            raise ModelError(
+                f"{self.partial}: a training that was not finished lies there. Go on with "
+                "--resume, or remove it."
+            )
+        try:
+            known = json.loads(state.read_text(encoding="utf-8"))
+            names = "settings", "digest", "history", "best", "checkpoint"
+            known = {name: known[name] for name in names}
+        except (ValueError, KeyError, TypeError):
+            raise ModelError(
+                f"{state}: is damaged. Remove {self.partial}, and begin anew."
+            ) from None
         settings = asdict(self.settings)
         for name, value in known["settings"].items():
             if settings.get(name) != value:
@@ -231,8 +237,8 @@ class _Run:
 
     def _pass(self, epoch: int) -> float:
         """One pass through the sentences; returns the mean loss, in nats per character."""
-        total, steps = 0.0, len(self.data.batches)
-        note = f"best F1 {self.best['f1']:.4f}" if self.history else ""
+        total, seen, steps = 0.0, 0, len(self.data.batches)
+        note = f", best F1 {self.best['f1']:.4f}" if self.history else ""
         for step, (inputs, labels, weights) in enumerate(ahead(self.data.batches.epoch(epoch))):
             self.model.reset_metrics()
             logs = self.model.train_on_batch(inputs, labels, weights, return_dict=True)
@@ -242,9 +248,10 @@ class _Run:
                     f"the loss is {loss} in epoch {epoch}, step {step + 1}: the training diverged. "
                     "Try a lower --learning-rate."
                 )
-            total += loss
-            self.report(f"epoch {epoch}: loss {loss:.3f}  {note}", step + 1, steps)
-        return total * self.settings.batch_characters / self.data.batches.characters
+            total += loss * self.settings.batch_characters
+            seen += int(np.count_nonzero(inputs["characters"]))
+            self.report(f"epoch {epoch}: loss {total / seen:.4f}{note}", step + 1, steps)
+        return total / seen
 
     def _score(self):
         """Puts the running average into the second network and scores it."""

@@ -84,6 +84,12 @@ def prepare(
     if not sentences or not held_out:
         raise CorpusError("too few sentences: one to learn from and one to score are needed.")
     target = _target(sentences, data, settings)
+    strange = {span.label for sentence in held_out for span in sentence.spans}
+    if strange.isdisjoint(target.labels):
+        raise CorpusError(
+            "the sentences to score hold no span with a label of those to learn from: "
+            f"{', '.join(map(repr, target.labels))}."
+        )
     if settings.mixed and book is None:
         raise ValueError("`mixed` needs a codebook (--with). Received: mixed=True without one.")
     examples = examples_of(sentences, settings.longest)
@@ -118,7 +124,7 @@ def _target(sentences, data: TaggedCorpus, settings: TagSettings) -> TagTarget:
     labels = tuple(sorted({span.label for s in sentences for span in s.spans}))
     if not labels:
         raise CorpusError("the sentences hold no spans: there is nothing to learn.")
-    covers = all(_is_covered(sentence) for sentence in sentences)
+    covers = all(is_covered(sentence) for sentence in sentences)
     scheme: Scheme = BMES if covers else BMESO
     if settings.scheme:
         scheme = SCHEMES[settings.scheme]
@@ -130,13 +136,14 @@ def _target(sentences, data: TaggedCorpus, settings: TagSettings) -> TagTarget:
     return TagTarget(settings.head, labels, scheme, covers, nested)
 
 
-def _is_covered(sentence: TaggedSentence) -> bool:
+def is_covered(sentence: TaggedSentence) -> bool:
+    """True if the spans are all the words of a text without whitespace."""
     stop = 0
     for span in sentence.spans:
         if span.start != stop:
             return False
         stop = span.stop
-    return stop == len(sentence.text)
+    return stop == len(sentence.text) and len(sentence.text.split()) == 1
 
 
 def _words(sentences) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """How a tagger is made and trained: every choice, with the default that a newcomer needs."""
 
+import math
 from dataclasses import dataclass
 
 from taolu.nn.models.tag_network import ENCODERS
@@ -68,7 +69,8 @@ class TagSettings:
                 )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"`dropout` must lie in [0, 1). Received: dropout={self.dropout}.")
-        if not self.learning_rate > 0:
+        if not 0 < self.learning_rate < math.inf:
             raise ValueError(
-                f"`learning_rate` must be positive. Received: learning_rate={self.learning_rate}."
+                "`learning_rate` must be positive and finite. "
+                f"Received: learning_rate={self.learning_rate}."
             )

@@ -55,8 +55,8 @@ class TagTarget:
     def learned(self, example: Example) -> np.ndarray:
         """Returns what is to be learned about a sentence, small enough to keep.
 
-        Tags: the state of each character, int32 (characters,). Spans: the cells that are one, label,
-        first and last character, int64 (3, spans).
+        Tags: the state of each character, int32 (characters,). Spans: the cells that are one:
+        label, first and last character, int64 (3, spans).
         """
         if self.head == "pointer":
             places = {label: i for i, label in enumerate(self.labels)}
@@ -99,7 +99,8 @@ class TagTarget:
             for (start, _, first, last), states in zip(windows, answers, strict=True)
             for state in states[first - start : last - start].tolist()
         ]
-        return repaired_spans(tags, self.scheme)
+        found = repaired_spans(tags, self.scheme)
+        return sorted([*found, *self._gaps(found, len(tags))]) if self.covers else found
 
     def _from_scores(self, windows, answers) -> list[Span]:
         found: list[tuple[float, Span]] = []

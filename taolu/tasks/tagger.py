@@ -27,6 +27,7 @@ from taolu.mine.codebook import Codebook
 from taolu.mine.span_score import SpanCounts, score_spans, score_unseen
 from taolu.nn.models.tag_model import TagModel
 from taolu.tasks.tag_batches import lay_out, plan_batches, rows_of
+from taolu.tasks.tag_data import is_covered
 from taolu.tasks.tag_examples import windows
 from taolu.tasks.tag_features import TagFeatures
 from taolu.tasks.tag_target import TagTarget
@@ -113,7 +114,7 @@ class Tagger:
         sentences = list(gold)
         score = score_spans([sentence.spans for sentence in sentences], found)
         unseen = None
-        if self.target.covers:
+        if self.target.covers and all(map(is_covered, sentences)):
             wanted = [words_of(sentence.text, sentence.spans) for sentence in sentences]
             cut = [words_of(s.text, spans) for s, spans in zip(sentences, found, strict=True)]
             counts = score_unseen(wanted, cut, self.words)
@@ -218,6 +219,16 @@ class Tagger:
         """
         folder = Path(folder)
         config = read_config(folder)
+        try:
+            return cls._of_files(folder, config)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"{folder}: its files do not go together ({type(error).__name__}: {error}). "
+                "Restore them, or train again."
+            ) from None
+
+    @classmethod
+    def _of_files(cls, folder: Path, config: dict[str, Any]) -> "Tagger":
         vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
         segmenter = None
         if (folder / "book").is_dir():
@@ -276,6 +287,13 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{folder}: format {config.get('format')} is not format {FORMAT}, which this version "
             "of taolu reads."
         )
+    if config.get("task") != TASK:
+        raise ModelError(
+            f"{folder}: was trained for the task {config.get('task')!r}; a tagger is needed here."
+        )
+    missing = {"target", "widths", "settings", "sha256"} - config.keys()
+    if missing:
+        raise ModelError(f"{folder}/config.json: lacks {', '.join(sorted(missing))}.")
     for name, known in config["sha256"].items():
         if not (folder / name).is_file():
             raise ModelError(f"{folder}: the file {name} is missing.")
@@ -301,7 +319,7 @@ def _moved(spans: Sequence[Span], folded: Folded, start: int, nested: bool) -> l
 
 
 def _files(folder: Path) -> list[str]:
-    names = ["model.keras", "vocabulary.json", "words.txt"]
+    names = ["model.keras", "vocabulary.json", "words.txt", "metrics.json"]
     if (folder / "book").is_dir():
         names += sorted(f"book/{path.name}" for path in (folder / "book").iterdir())
     return [name for name in names if (folder / name).is_file()]

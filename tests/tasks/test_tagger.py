@@ -8,9 +8,10 @@ import pytest
 
 from taolu.errors import CorpusError, ModelError
 from taolu.tasks import Tagger, TagSettings, train_tagger
+from taolu.tasks.tag_data import prepare
 from taolu.tasks.tag_target import TagTarget
 from taolu.text.corpus import Corpus
-from taolu.text.schemes import BMES, BMESO
+from taolu.text.schemes import BIO, BMES, BMESO
 from taolu.text.spans import Span
 from taolu.text.tagged import read_tagged
 
@@ -241,3 +242,77 @@ def test_a_training_can_begin_from_another_tagger(trained, tmp_path):
     np.testing.assert_allclose(kept, before, atol=1e-3)
     with pytest.raises(ValueError, match="`vectors` cannot go with `start`"):
         train_tagger(words(), tmp_path / "x", start=folder, vectors={"北": np.ones(64)})
+
+
+def test_words_leave_no_character_out_whatever_the_scheme():
+    target = TagTarget("softmax", ("",), BIO, covers=True, nested=False)
+    assert target.tags == ("O", "B", "I")
+    found = target.spans([(0, 5, 0, 5)], [np.array([0, 1, 2, 0, 0])])
+    assert found == [Span(0, 1), Span(1, 3), Span(3, 5)]
+
+
+def test_text_with_whitespace_is_no_chain_of_words(tmp_path):
+    data = read_tagged(Corpus.from_lines(["在 S", "  S", "好 B", "的 E", ""] * 30))
+    ready = prepare(data, None, TINY)
+    assert not ready.target.covers
+    assert ready.target.scheme is BMESO
+    assert prepare(words(), None, TINY).target.covers
+
+
+def test_labels_to_score_must_be_among_those_learned(tmp_path):
+    with pytest.raises(
+        CorpusError, match="no span with a label of those to learn from: 'LOC', 'PER'"
+    ):
+        prepare(entities(), words(), TINY)
+
+
+def test_words_scored_on_entities_have_no_unseen_ones(trained):
+    tagger, _ = trained
+    gold = list(entities())
+    score = tagger.score(gold, [sentence.spans for sentence in gold])
+    assert score["f1"] == 1
+    assert score["unseen"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"task": "title"}, "trained for the task 'title'"),
+        ({"format": 9}, "format 9 is not format 1"),
+        ({"target": None}, "lacks target"),
+        ({"target": {"scheme": "XYZ"}}, "do not go together"),
+        ({"kind": "taolu codebook"}, "does not describe a taolu model"),
+    ],
+    ids=["task", "format", "missing", "scheme", "kind"],
+)
+def test_a_configuration_that_cannot_be_used(trained, tmp_path, change, message):
+    folder = tmp_path / "m.model"
+    shutil.copytree(trained[1], folder)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    for name, value in change.items():
+        if value is None:
+            del config[name]
+        else:
+            config[name] = {**config[name], **value} if isinstance(value, dict) else value
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    with pytest.raises(ModelError, match=message):
+        Tagger.load(folder)
+
+
+def test_a_training_that_has_done_no_epoch_is_begun_anew(tmp_path):
+    folder = tmp_path / "ner.model"
+    partial = tmp_path / "ner.model.partial"
+    partial.mkdir()
+    (partial / "epoch-1.keras").write_text("half")
+
+    def kill(stage, done, total):
+        if total:
+            assert not list(partial.iterdir())
+            raise Killed
+
+    for resume in (False, True):
+        with pytest.raises(Killed):
+            train_tagger(entities(), folder, settings=TINY, report=kill, resume=resume)
+    (partial / "state.json").write_text("{no", "utf-8")
+    with pytest.raises(ModelError, match=r"state\.json: is damaged"):
+        train_tagger(entities(), folder, settings=TINY, resume=True)
