@@ -3,28 +3,25 @@
     score(y) = start(y_1) + sum_t h_t(y_t) + sum_t g(y_t-1, y_t) + end(y_T)
     alpha_t(j) = log sum_i exp(alpha_t-1(i) + g(i, j)) + h_t(j),    log Z = log sum_j exp alpha_T(j)
 
-The chain runs over the real steps only, wherever padding stands; a row without any scores 0. The
-sums run over probabilities that are scaled to a maximum of one at every step, so that a step is one
-matrix product and the exponentials are all taken at once, before it starts:
-
-    s_t(j) = sum_i p_t-1(i) exp g(i, j),    p_t(j) = s_t(j) exp h_t(j) / scale_t
-
-This loses paths that are `e**-87` of the best, which matters only where little else leads to a
-state, that is where an s is tiny: g has a spread of 57 nats, by rules say, and the scores too. Then
-the whole batch is done again with logarithms of sums. All is float32, with finite gradients.
+The chain runs over the real steps only, wherever padding stands; a row without any scores 0. Start
+and end join the scores of the first and the last real step. `chain_sums` has the sums.
 
 `taolu.chain` defines what these functions return. They check nothing: the layers do. On TensorFlow
 the time must be known when a graph is traced, as `ops.scan` of Keras 3.15 wants it.
 """
 
-import keras
 from keras import ops
 
+from taolu.nn.layers.chain_sums import (
+    EXCLUDED,
+    LEAST,
+    RELIABLE,
+    by_matrices,
+    log_sum,
+    log_sums,
+    log_z,
+)
 from taolu.nn.masking import apply_mask
-
-LEAST = 1e-37  # just above the smallest float32 that all processors keep
-RELIABLE = 1e-25  # a sum of weights up to one; what was lost below LEAST is then a part in 10**12
-EXCLUDED = -1e30  # score of a state that a label excludes: added once to a path, it stays finite
 
 
 def log_partition(scores, transitions, start, end, mask, parallel=False):
@@ -38,8 +35,11 @@ def log_partition(scores, transitions, start, end, mask, parallel=False):
         mask: Bool (batch, time).
         parallel: Whether to combine the steps as matrices, in log(time) rounds; states**3 work.
     """
-
-    found = _guarded(1, scores, transitions, start, end, mask, parallel)
+    h, real, first = _steps(scores, start, end, mask)
+    if parallel:
+        found = by_matrices(h, transitions, real, first)[1]
+    else:
+        found = log_z(h, transitions, real, first)
     return ops.where(ops.any(mask, axis=1), found, 0.0)
 
 
@@ -48,13 +48,13 @@ def log_marginals(scores, transitions, start, end, mask, parallel=False):
 
     Args: as `log_partition`. What stands at other steps means nothing.
     """
-
-    turned = ops.flip(scores, axis=1), ops.transpose(transitions), end, start
-    forward = _guarded(0, scores, transitions, start, end, mask, parallel)
-    backward = _guarded(0, *turned, ops.flip(mask, axis=1), parallel)
+    h, real, first = _steps(scores, start, end, mask)
+    turned = ops.flip(h, axis=0), ops.transpose(transitions)
+    turned += tuple(_steps(ops.flip(scores, axis=1), start, end, ops.flip(mask, axis=1))[1:])
     # Neither direction counts the score of the step itself.
-    both = ops.transpose(forward + ops.flip(backward, axis=0), (1, 0, 2))
-    return ops.log_softmax(both + apply_mask(scores, mask), axis=-1)
+    both = log_sums(h, transitions, real, first, parallel) + h
+    both = both + ops.flip(log_sums(*turned, parallel), axis=0)
+    return ops.log_softmax(ops.transpose(both, (1, 0, 2)), axis=-1)
 
 
 def entropy(scores, transitions, start, end, mask):
@@ -72,7 +72,7 @@ def entropy(scores, transitions, start, end, mask):
         log_sum = ops.logsumexp(pairs, axis=1)
         log_q = pairs - log_sum[:, None, :]
         after = ops.sum(ops.exp(log_q) * (uncertain[:, :, None] - log_q), axis=1)
-        new = ops.where(first, start + h, log_sum + h)
+        new = ops.where(first, h, log_sum + h)
         new = new - ops.max(new, axis=-1, keepdims=True)
         carry = (
             ops.where(real, new, alpha),
@@ -81,8 +81,9 @@ def entropy(scores, transitions, start, end, mask):
         return carry, carry
 
     nothing = ops.zeros_like(scores[:, 0])
-    (alpha, uncertain), _ = ops.scan(step, (nothing, nothing), _steps(scores, mask))
-    log_q = ops.log_softmax(alpha + end, axis=-1)
+    steps = _steps(scores, start, end, mask)
+    (alpha, uncertain), _ = ops.scan(step, (nothing, nothing), steps)
+    log_q = ops.log_softmax(alpha, axis=-1)
     found = ops.sum(ops.exp(log_q) * (uncertain - log_q), axis=-1)
     return ops.where(ops.any(mask, axis=1), found, 0.0)
 
@@ -119,20 +120,10 @@ def known_score(labels, scores, transitions, start, end, mask, parallel=False):
     state = ops.arange(transitions.shape[0], dtype="int32")
     excluded = ops.logical_and(labels[..., None] >= 0, labels[..., None] != state)
     left = scores + ops.where(excluded, EXCLUDED, 0.0)
-    chain = _steps(left, mask), transitions, start, end
+    chain = left, transitions, start, end, mask, parallel
     some_open = ops.any(ops.logical_and(mask, labels < 0))
-
-    def one_path():
-        score = path_score(ops.maximum(labels, 0), scores, transitions, start, end, mask)
-        return score, ops.ones((), "bool")
-
-    def many_paths():
-        return (_by_matrices if parallel else _by_products)(*chain)[1:]
-
-    found, fine = ops.cond(some_open, many_paths, one_path)
-    # One after the other: TensorFlow has no gradient for a condition inside another.
-    answer = ops.cond(fine, lambda: found, lambda: _by_logarithms(*chain)[1])
-    return ops.where(ops.any(mask, axis=1), answer, 0.0)
+    one_path = ops.maximum(labels, 0), scores, transitions, start, end, mask
+    return ops.cond(some_open, lambda: log_partition(*chain), lambda: path_score(*one_path))
 
 
 def viterbi(scores, transitions, start, end, mask):
@@ -144,33 +135,34 @@ def viterbi(scores, transitions, start, end, mask):
     Args: as `log_partition`.
     """
 
-    def step(best, now):
-        h, real, first = now
-        new = ops.max(best[:, :, None] + transitions, axis=1) + h
-        new = ops.where(first, start + h, new)
+    def step(link, now):
+        h, real, _ = now
+        best = link + h
+        onward = ops.amax(best[:, :, None] + transitions, axis=1)
         # Only differences matter, and those of small numbers keep their digits.
-        best = ops.where(real, new - ops.max(new, axis=-1, keepdims=True), best)
-        return best, best
+        onward = onward - ops.amax(onward, axis=-1, keepdims=True)
+        return ops.where(real, onward, link), best
 
     def back(state, now):
-        earlier, real, first = now
-        came = first_best(earlier + ops.take(turned, state, axis=0))
-        moves = ops.logical_and(real, ops.logical_not(first))[:, 0]
-        return ops.where(moves, came, state), state
+        best, real = now
+        came = first_best(best + ops.take(links, state, axis=0))
+        state = ops.where(real[:, 0], came, state)
+        return state, state
 
-    steps = _steps(scores, mask)
-    last, best = ops.scan(step, ops.zeros_like(scores[:, 0]), steps)
-    earlier = ops.concatenate([ops.zeros_like(best[:1]), best[:-1]], axis=0)
-    turned, state = ops.transpose(transitions), first_best(last + end)
-    _, path = ops.scan(back, state, (earlier, *steps[1:]), reverse=True)
+    h, real, first = _steps(scores, start, end, mask)
+    _, best = ops.scan(step, ops.zeros_like(h[0]), (h, real, first))
+    # The last row leads nowhere: behind the last step all states are equal.
+    links = ops.concatenate([ops.transpose(transitions), ops.zeros_like(transitions[:1])], axis=0)
+    nowhere = ops.full_like(mask[:, 0], transitions.shape[0], dtype="int32")
+    _, path = ops.scan(back, nowhere, (best, real), reverse=True)
     return ops.where(mask, ops.transpose(path), -1)
 
 
 def first_best(scores):
     """The first of the largest over the last axis, int32: two reductions, faster than argmax."""
     place = ops.arange(ops.shape(scores)[-1], dtype="int32")
-    best = scores >= ops.max(scores, axis=-1, keepdims=True)
-    return ops.min(ops.where(best, place, place[-1]), axis=-1)
+    best = scores >= ops.amax(scores, axis=-1, keepdims=True)
+    return ops.amin(ops.where(best, place, place[-1]), axis=-1)
 
 
 def log_products(scores, transitions):
@@ -186,7 +178,7 @@ def log_products(scores, transitions):
     found = ops.cond(
         ops.all(sums > RELIABLE),
         lambda: ops.log(ops.maximum(sums, LEAST)),
-        lambda: _log_sums(scores - top, transitions - high),
+        lambda: log_sum(scores - top, transitions - high),
     )
     return found + top + high
 
@@ -212,100 +204,14 @@ def after(mask):
     return ops.where(mirrored < 0, -1, ops.shape(mask)[1] - 1 - mirrored)
 
 
-def _steps(scores, mask):
-    """Scores, whether steps are real, whether they are the first real ones: time comes first."""
+def _steps(scores, start, end, mask):
+    """Scores with start and end, whether steps are real, whether they are the first real ones.
+
+    Time comes first: (time, batch, states), (time, batch, 1) and again.
+    """
     real = ops.transpose(mask)[..., None]
     count = ops.cumsum(ops.cast(real, "int32"), axis=0)
-    scores = ops.transpose(apply_mask(scores, mask), (1, 0, 2))
-    return scores, real, ops.logical_and(real, count == 1)
-
-
-def _guarded(which, scores, transitions, start, end, mask, parallel):
-    """Log sums (0) or log partitions (1), by products where these are exact.
-
-    The log sums are those of the paths up to each state, its own score left out and up to one
-    constant a step, float32 (time, batch, states).
-    """
-    chain = _steps(scores, mask), transitions, start, end
-    if parallel:
-        return _by_matrices(*chain)[which]
-    *fast, reliable = _by_products(*chain)
-    return ops.cond(reliable, lambda: fast[which], lambda: _by_logarithms(*chain)[which])
-
-
-def _by_products(steps, transitions, start, end):
-    """Log sums and log partitions, and whether all sums were far above what float32 loses.
-
-    Maxima and scales are constants to the gradient, as the results do not depend on them. The
-    bounds keep all its factors finite: where the results are not used it must be zero, not NaN.
-    """
-    h, real, first = steps
-    tops = [ops.stop_gradient(ops.max(x)) for x in (transitions, start, end)]
-    tables = (transitions, start, end)
-    weights, entry, leave = (ops.exp(x - top) for x, top in zip(tables, tops, strict=True))
-    high = ops.stop_gradient(ops.max(h, axis=-1, keepdims=True))
-
-    def step(carry, now):
-        p, (emitted, real, first) = carry[0], now
-        sums = ops.where(first, entry, ops.matmul(p, weights))
-        new = sums * emitted
-        scale = ops.stop_gradient(ops.maximum(ops.max(new, axis=-1, keepdims=True), LEAST))
-        carry = ops.where(real, new / scale, p), sums, scale
-        return carry, carry
-
-    nothing = ops.zeros_like(h[0])
-    steps = ops.exp(h - high), real, first
-    carry, (_, sums, scale) = ops.scan(step, (nothing, nothing, nothing[:, :1]), steps)
-    last = ops.sum(carry[0] * leave, axis=-1)
-    scales = ops.log(scale) + high + ops.where(first, tops[1], tops[0])
-    scales = ops.sum(ops.where(real, scales, 0.0), axis=0)[:, 0]
-    log_z = ops.log(ops.maximum(last, LEAST)) + tops[2] + scales
-    log_sums = ops.where(first, start - tops[1], ops.log(ops.maximum(sums, LEAST)))
-    summed = ops.logical_and(real, ops.logical_not(first))
-    fine = ops.all(ops.logical_or(ops.logical_not(summed), sums > RELIABLE))
-    empty = ops.logical_not(ops.any(real, axis=0)[:, 0])
-    return log_sums, log_z, ops.logical_and(fine, ops.all(ops.logical_or(empty, last > RELIABLE)))
-
-
-def _by_logarithms(steps, transitions, start, end):
-    """The same with an exponential for every pair of states, exact at any scale."""
-
-    def step(carry, now):
-        (alpha, total), (h, real, first) = carry, now
-        top = ops.stop_gradient(ops.max(alpha, axis=-1, keepdims=True))
-        sums = ops.where(first, start, _log_sums(alpha - top, transitions))
-        moved = ops.where(ops.logical_and(real, ops.logical_not(first)), top, 0.0)
-        carry = ops.where(real, sums + h, alpha), total + moved
-        return carry, carry
-
-    nothing = ops.zeros_like(steps[0][0])
-    (alpha, total), (alphas, _) = ops.scan(step, (nothing, nothing[:, :1]), steps)
-    return alphas - steps[0], ops.logsumexp(alpha + end, axis=-1) + total[:, 0]
-
-
-# Recomputed for the gradient: kept, the pairs of states of all steps are so large that a program
-# which merely might need them becomes slower.
-@keras.remat
-def _log_sums(alpha, transitions):
-    return ops.logsumexp(alpha[..., :, None] + transitions, axis=-2)
-
-
-def _by_matrices(steps, transitions, start, end):
-    """As `_by_products`, by matrices `g(i, j) + h_t(j)`, one a step, which may be paired at will.
-
-    Padding is the matrix that changes nothing. The rows of the first step are all alike, so that
-    every row of the products to the left of a step holds its alphas.
-    """
-    h, real, first = (x[:, :, None] for x in steps)
-    states = transitions.shape[0]
-    same = ops.where(ops.eye(states, dtype="bool"), 0.0, EXCLUDED)
-    matrices = ops.where(real, ops.where(first, start + h, transitions + h), same)
-
-    def multiply(a, b):
-        return ops.logsumexp(a[..., :, :, None] + b[..., None, :, :], axis=-2)
-
-    # TensorFlow forgets the rank where the batch is not known yet.
-    products = ops.reshape(ops.associative_scan(multiply, matrices, axis=0), ops.shape(matrices))
-    alphas = products[:, :, 0]
-    log_z = ops.logsumexp(alphas[-1] + end, axis=-1)
-    return alphas - steps[0], log_z, ops.ones((), "bool")
+    first = ops.logical_and(real, count == 1)
+    last = ops.logical_and(real, count == count[-1:])
+    h = ops.transpose(apply_mask(scores, mask), (1, 0, 2))
+    return h + ops.where(first, start, 0.0) + ops.where(last, end, 0.0), real, first

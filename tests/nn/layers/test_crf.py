@@ -1,5 +1,6 @@
 """The CRF layer is the chain of `taolu.chain` on padded batches, its gradient that of counts."""
 
+import functools
 import itertools
 
 import keras
@@ -9,7 +10,7 @@ from keras import ops
 from samples import compiled, lay_out, move, noise, numpy, prefixes
 
 from taolu import chain
-from taolu.nn.differentiate import override, value_and_grad
+from taolu.nn.differentiate import grad, override, value_and_grad
 from taolu.nn.layers import linear_chain
 from taolu.nn.layers.crf import CRF, FORBIDDEN
 from taolu.text.schemes import BMES, Legality, legality
@@ -199,6 +200,31 @@ def test_the_gradient_is_expected_less_observed_counts():
             counts["end"] += one.marginals[-1] - np.eye(3)[y[-1]]
     for found, name in zip(by_tables, TABLES, strict=True):
         np.testing.assert_allclose(found, multiplier * counts[name], atol=2e-5 * multiplier)
+
+
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_the_gradient_can_be_differentiated_again(scale):
+    """The matrices are left to the backend to differentiate, the loop is not."""
+    rng = np.random.default_rng(0)
+    scores, tables, _ = sample(lengths=(4, 2, 0), scale=scale)
+    mask = ops.convert_to_tensor(move(prefixes((4, 2, 0)), "holes", 1))
+    values = [np.resize(scores, (3, 5, 3)), scale * tables["transitions"]]
+    values = _tensors(x.astype("float32") for x in (*values, tables["start"], tables["end"]))
+    along = _tensors(rng.normal(size=x.shape).astype("float32") for x in values)
+
+    def products(parallel, values):
+        def log_z(values):
+            return ops.sum(linear_chain.log_partition(*values, mask, parallel))
+
+        def slope(values):
+            pairs = zip(grad(log_z, values), along, strict=True)
+            return sum(ops.sum(x * y) for x, y in pairs)
+
+        return grad(slope, values)
+
+    loop, matrices = (compiled(functools.partial(products, p))(values) for p in (False, True))
+    for found, wanted in zip(loop, matrices, strict=True):
+        np.testing.assert_allclose(numpy(found), numpy(wanted), atol=2e-6 * max(scale, 10))
 
 
 def test_unknown_labels_leave_any_state_open():
