@@ -1,5 +1,6 @@
 """Every benchmark runs from a fresh process on a tiny made text and prints its tables."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -146,3 +147,19 @@ def test_hidden_markov_models_agree_with_the_peer():
     learning, decoding = tables(run("hmm.py", "--small", "--repeat", "1"))
     assert max(float(v) for v in column(learning, "transitions apart").values()) < 1e-6
     assert column(decoding, "runs cut otherwise") == {"taolu, 1 thread": "0"}
+
+
+def test_crf_takes_turns_with_a_memm_and_a_peer():
+    pytest.importorskip("keras")
+    small = ("crf.py", "--small", "--repeat", "1", "--turns", "1")
+    own, memm = tables(run(*small))
+    assert own[0] == ["tags", "work", "ours ms"]
+    assert [row[:2] for row in own[2:]] == [
+        [tags, work] for tags in ("2", "5") for work in ("loss and gradient", "best path")
+    ]
+    assert all(float(row[-1]) > 0 for row in own[2:])
+    assert list(column(memm, "times as fast")) == ["2", "5"]
+    assert all(float(row[-1]) > 0 for row in memm[2:])
+    if importlib.util.find_spec("torchcrf"):
+        beside, _ = tables(run(*small, "--peer", sys.executable))
+        assert all(float(row[-1]) > 0 for row in beside[2:])
