@@ -73,15 +73,18 @@ def tag(
     ] = "",
     width: Annotated[int, typer.Option(min=1, help="Width of the encoder.")] = 128,
     depth: Annotated[int, typer.Option(min=0, help="Its layers; 0 for its default.")] = 0,
-    dropout: Annotated[float, typer.Option(help="Share of units dropped in training.")] = 0.3,
+    dropout: Annotated[float, typer.Option(help="Share of units dropped in training.")] = 0.4,
     epochs: Annotated[int, typer.Option(min=1, help="Most passes through DATA.")] = 15,
     patience: Annotated[
         int, typer.Option(min=1, help="Epochs without a better F1 after which it stops.")
     ] = 4,
     learning_rate: Annotated[float, typer.Option(help="Highest rate of Adam.")] = 2e-3,
     batch: Annotated[
-        int, typer.Option(min=1, metavar="CHARACTERS", help="Characters of a batch.")
-    ] = 2048,
+        int,
+        typer.Option(
+            min=0, metavar="CHARACTERS", help="Characters of a batch; 0: by size of DATA."
+        ),
+    ] = 0,
     longest: Annotated[
         int, typer.Option(min=16, help="Characters read at once; longer sentences are split.")
     ] = 256,

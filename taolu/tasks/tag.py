@@ -178,7 +178,8 @@ class _Run:
         """Reads what an earlier run left, or starts anew."""
         state = self.partial / "state.json"
         if not state.is_file():  # not one epoch was done
-            shutil.rmtree(self.partial, ignore_errors=True)
+            if self.partial.exists():
+                _remove_begun(self.partial)
             self.partial.mkdir(parents=True)
             return
         if not resume:
@@ -248,7 +249,7 @@ class _Run:
                     f"the loss is {loss} in epoch {epoch}, step {step + 1}: the training diverged. "
                     "Try a lower --learning-rate."
                 )
-            total += loss * self.settings.batch_characters
+            total += loss * self.data.batches.batch_characters
             seen += int(np.count_nonzero(inputs["characters"]))
             self.report(f"epoch {epoch}: loss {total / seen:.4f}{note}", step + 1, steps)
         return total / seen
@@ -309,7 +310,11 @@ class _Run:
         return {
             "format": 1,
             "task": "tag",
-            "settings": {**asdict(self.settings), "scheme": self.data.target.scheme.name},
+            "settings": {
+                **asdict(self.settings),
+                "scheme": self.data.target.scheme.name,
+                "batch_characters": self.data.batches.batch_characters,
+            },
             "train": {"sentences": self.data.sentences, "characters": self.data.batches.characters},
             "dev": {"sentences": len(self.data.dev), "characters": characters},
             "weights": self.averaged.count_params(),
@@ -318,6 +323,14 @@ class _Run:
             "epochs": self.history,
             "score": score,
         }
+
+
+def _remove_begun(partial: Path) -> None:
+    """Removes what a training left that did no whole epoch; never what it did not write."""
+    for path in partial.iterdir():
+        if path.suffix != ".keras" and not path.name.startswith(".state.json-"):
+            raise ModelError(f"{partial}: is no unfinished training. Remove or rename it.")
+    shutil.rmtree(partial)
 
 
 def _known(start, book, vectors) -> tuple[Tagger, Codebook | None]:

@@ -25,6 +25,8 @@ MOST_HELD_OUT = 3000
 WIDTHS = 6  # programs to compile, at most
 LEAST_WIDTH = 64  # where there is only one: long texts are read in windows of it
 COMPILE_CHARACTERS = 100_000  # learned in the time that it takes to compile one
+STEPS = 100  # of an epoch, at least, where batches may be small enough
+BATCHES = 512, 2048  # characters of a batch, where nobody says how many
 MOST_WORDS = 20_000  # of a codebook that get vectors
 
 
@@ -99,12 +101,13 @@ def prepare(
         segmenter=None if book is None else book.segmenter,
         words=_frequent(book) if settings.mixed and book is not None else (),
     )
+    lengths = [len(example.text) for example in examples]
     batches = TrainingBatches(
         examples,
         features,
         target,
-        _widths([len(example.text) for example in examples], settings),
-        settings.batch_characters,
+        _widths(lengths, settings),
+        settings.batch_characters or _batch_characters(sum(lengths)),
         settings.seed,
     )
     words = _words(sentences) if target.covers else frozenset()
@@ -157,6 +160,11 @@ def _frequent(book: Codebook) -> list[str]:
         if len(word) > 1
     ]
     return [word for _, word in sorted(words)[:MOST_WORDS]]
+
+
+def _batch_characters(characters: int) -> int:
+    """A power of two that gives an epoch a hundred steps, if that is neither small nor large."""
+    return 1 << int(np.clip(characters // STEPS, *BATCHES)).bit_length() - 1
 
 
 def _widths(lengths, settings: TagSettings) -> list[int]:

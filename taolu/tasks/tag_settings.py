@@ -9,8 +9,7 @@ from taolu.text.schemes import SCHEMES
 
 _LEAST = {
     **dict.fromkeys(("width", "character_width", "pair_width", "epochs", "patience"), 1),
-    **dict.fromkeys(("depth", "seed"), 0),
-    "batch_characters": 1,
+    **dict.fromkeys(("depth", "seed", "batch_characters"), 0),
     "longest": 16,
 }
 
@@ -33,7 +32,8 @@ class TagSettings:
         epochs: Most passes through the sentences.
         patience: Epochs without a better F1 after which training stops.
         learning_rate: Highest rate of Adam.
-        batch_characters: Characters of a batch, padding included.
+        batch_characters: Characters of a batch, padding included; 0 for 512 to 2,048, by the size
+            of the data: a small one wants more steps.
         longest: Characters read at once; longer sentences are cut for training, and read in windows
             that overlap later.
         seed: Of weights, order, dropout and held-out sentences.
@@ -46,12 +46,12 @@ class TagSettings:
     depth: int = 0
     character_width: int = 64
     pair_width: int = 48
-    dropout: float = 0.3
+    dropout: float = 0.4
     mixed: bool = False
     epochs: int = 15
     patience: int = 4
     learning_rate: float = 2e-3
-    batch_characters: int = 2048
+    batch_characters: int = 0
     longest: int = 256
     seed: int = 0
 

@@ -8,7 +8,7 @@ import pytest
 
 from taolu.errors import CorpusError, ModelError
 from taolu.tasks import Tagger, TagSettings, train_tagger
-from taolu.tasks.tag_data import prepare
+from taolu.tasks.tag_data import _batch_characters, prepare
 from taolu.tasks.tag_target import TagTarget
 from taolu.text.corpus import Corpus
 from taolu.text.schemes import BIO, BMES, BMESO
@@ -259,6 +259,14 @@ def test_text_with_whitespace_is_no_chain_of_words(tmp_path):
     assert prepare(words(), None, TINY).target.covers
 
 
+@pytest.mark.parametrize(
+    ("characters", "batch"),
+    [(0, 512), (52_000, 512), (111_000, 1024), (204_799, 1024), (204_800, 2048), (9**9, 2048)],
+)
+def test_batches_follow_the_size_of_the_data(characters, batch):
+    assert _batch_characters(characters) == batch
+
+
 def test_labels_to_score_must_be_among_those_learned(tmp_path):
     with pytest.raises(
         CorpusError, match="no span with a label of those to learn from: 'LOC', 'PER'"
@@ -313,6 +321,9 @@ def test_a_training_that_has_done_no_epoch_is_begun_anew(tmp_path):
     for resume in (False, True):
         with pytest.raises(Killed):
             train_tagger(entities(), folder, settings=TINY, report=kill, resume=resume)
+    (partial / "notes.txt").write_text("mine")
+    with pytest.raises(ModelError, match="is no unfinished training"):
+        train_tagger(entities(), folder, settings=TINY)
     (partial / "state.json").write_text("{no", "utf-8")
     with pytest.raises(ModelError, match=r"state\.json: is damaged"):
         train_tagger(entities(), folder, settings=TINY, resume=True)

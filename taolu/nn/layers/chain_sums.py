@@ -49,9 +49,9 @@ def log_z(h, transitions, real, first):
 
         def gradient(*given, upstream=None):
             if upstream is None:  # JAX, TensorFlow
-                return _gradient(kept, h, transitions, real, first, *given)
+                return _gradient(kept, (h, transitions, real, first), *given)
             # torch did not record what is kept; done again it may be differentiated again.
-            return _gradient(_products(*given), *given, upstream)
+            return _gradient(_products(*given), given, upstream)
 
         return found, gradient
 
@@ -113,8 +113,9 @@ def _products(h, transitions, real, first):
     return _Products(log_z, fine, total, sums, before, scales, emitted, weights)
 
 
-def _gradient(kept, h, transitions, real, first, upstream):
+def _gradient(kept, chain, upstream):
     """The gradient by all arguments of `log_z`, given that by log Z, float32 (batch,)."""
+    h, transitions, real, first = chain
     by_h, by_transitions = ops.cond(
         kept.fine > 0,
         lambda: _gradient_by_products(kept, real, upstream),

@@ -49,11 +49,11 @@ def log_marginals(scores, transitions, start, end, mask, parallel=False):
     Args: as `log_partition`. What stands at other steps means nothing.
     """
     h, real, first = _steps(scores, start, end, mask)
-    turned = ops.flip(h, axis=0), ops.transpose(transitions)
-    turned += tuple(_steps(ops.flip(scores, axis=1), start, end, ops.flip(mask, axis=1))[1:])
+    turned, back = ops.flip(h, axis=0), ops.transpose(transitions)
+    _, real_back, first_back = _steps(ops.flip(scores, axis=1), start, end, ops.flip(mask, axis=1))
     # Neither direction counts the score of the step itself.
     both = log_sums(h, transitions, real, first, parallel) + h
-    both = both + ops.flip(log_sums(*turned, parallel), axis=0)
+    both = both + ops.flip(log_sums(turned, back, real_back, first_back, parallel), axis=0)
     return ops.log_softmax(ops.transpose(both, (1, 0, 2)), axis=-1)
 
 
