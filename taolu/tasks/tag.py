@@ -60,7 +60,7 @@ def train_tagger(
         data: Labelled sentences.
         folder: The model folder to write; it appears when all is done.
         dev: Other labelled sentences, which choose the epoch and give the scores. Default: a tenth
-            of `data`, 3,000 at most, drawn by the seed.
+            of `data`, 3,000 at most, in ten runs of neighbours, drawn by the seed.
         settings: How to train.
         book: A codebook: the network also reads which of its words each character may be part of.
         vectors: Vectors of characters to begin with, float (width,) each.

@@ -15,7 +15,7 @@ from taolu.tasks.tag_examples import Example
 from taolu.tasks.tag_features import PADDING, UNKNOWN, TagFeatures
 from taolu.tasks.tag_target import TagTarget
 
-HIDDEN = 0.5  # how often training hides a rare character
+HIDDEN_USES = 1.0  # what was used n times is hidden this often in n + this
 Encoded = dict[str, np.ndarray]
 Item = TypeVar("Item")
 
@@ -96,7 +96,7 @@ class TrainingBatches:
         target: What is learned about them.
         widths: Widths of batches, rising.
         characters: Characters of a batch, padding included.
-        seed: Of the order, and of the rare characters that are hidden.
+        seed: Of the order, and of what is hidden.
     """
 
     def __init__(
@@ -124,6 +124,10 @@ class TrainingBatches:
     def epoch(self, number: int) -> Iterator[tuple[Encoded, np.ndarray, np.ndarray]]:
         """Yields inputs, labels and weights of each batch.
 
+        Characters and pairs are now and then taken for unknown, the rare ones more often: with n
+        uses in 1 of n + 1 cases. Later text will have many that training has not, and what stands
+        for them must have been learned.
+
         A sentence weighs its share of the characters of a batch, so that the loss is in nats per
         character, and every character counts the same in whatever batch it stands.
         """
@@ -131,11 +135,19 @@ class TrainingBatches:
         for width, rows in plan_batches(self.lengths, self.widths, self.batch_characters, rng):
             size = rows_of(width, self.batch_characters)
             batch = lay_out(self.encoded, rows, width, size)
-            characters = batch.inputs["characters"]
-            hidden = self.features.rare[characters] & (rng.random(characters.shape) < HIDDEN)
-            characters[hidden] = UNKNOWN
+            for name, uses in (
+                ("characters", self.features.uses),
+                ("pairs", self.features.pair_uses),
+            ):
+                _hide(batch.inputs[name], uses, rng)
             learned = [self.learned[row] for row in rows.tolist()]
             labels = self.target.of_batch(learned, width, size)
             weights = np.zeros(size, dtype=np.float32)
             weights[: len(rows)] = size / self.batch_characters
             yield batch.inputs, labels, weights
+
+
+def _hide(ids: np.ndarray, uses: np.ndarray, rng) -> None:
+    """Makes some ids unknown, in place."""
+    often = HIDDEN_USES / (HIDDEN_USES + uses[ids])
+    ids[(ids > UNKNOWN) & (rng.random(ids.shape, dtype=np.float32) < often)] = UNKNOWN

@@ -22,6 +22,7 @@ from taolu.text.tagged import TaggedCorpus
 
 HELD_OUT = 0.1  # share of the sentences that are scored, where no others are given
 MOST_HELD_OUT = 3000
+MOST_RUNS = 10  # of neighbours, that the held-out sentences come in
 WIDTHS = 6  # programs to compile, at most
 LEAST_WIDTH = 64  # where there is only one: long texts are read in windows of it
 COMPILE_CHARACTERS = 100_000  # learned in the time that it takes to compile one
@@ -116,9 +117,18 @@ def prepare(
 
 
 def _hold_out(sentences: list[TaggedSentence], seed: int):
+    """The sentences to learn from, and some runs of neighbours that are held out.
+
+    Neighbours are often from one document and share its names: single sentences, drawn from among
+    others, would tell too much of themselves.
+    """
     count = min(MOST_HELD_OUT, math.ceil(HELD_OUT * len(sentences)))
-    chosen = np.zeros(len(sentences), dtype=bool)
-    chosen[np.random.default_rng(seed).permutation(len(sentences))[:count]] = True
+    runs = min(MOST_RUNS, count)
+    places, sizes = (np.linspace(0, n, runs + 1).astype(int) for n in (len(sentences), count))
+    chosen, rng = np.zeros(len(sentences), dtype=bool), np.random.default_rng(seed)
+    for start, stop, size in zip(places[:-1], places[1:], np.diff(sizes), strict=True):
+        first = int(rng.integers(start, stop - size + 1))
+        chosen[first : first + size] = True
     kept = [s for s, out in zip(sentences, chosen.tolist(), strict=True) if not out]
     return kept, [s for s, out in zip(sentences, chosen.tolist(), strict=True) if out]
 

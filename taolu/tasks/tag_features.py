@@ -29,7 +29,8 @@ class TagFeatures:
     Attributes:
         characters: The known characters; ids follow their order, from 2 on.
         pairs: Code of each known pair, rising, int64 (pairs,): ids of its two characters in one.
-        rare: Whether a character is so rare that training sometimes hides it, bool (ids,).
+        uses: How often the training text has each character, int64 (ids,).
+        pair_uses: Likewise each pair, int64 (ids of pairs,).
         segmenter: Words of a codebook, or None.
         words: Words of the segmenter with an id of their own; empty where the network has no table
             of words.
@@ -37,7 +38,8 @@ class TagFeatures:
 
     characters: str
     pairs: np.ndarray
-    rare: np.ndarray
+    uses: np.ndarray
+    pair_uses: np.ndarray
     segmenter: Segmenter | None = None
     words: tuple[str, ...] = ()
 
@@ -63,18 +65,19 @@ class TagFeatures:
             >>> features.characters, features.encode("北京西")["characters"].tolist()
             ('京北', [3, 2, 1])
         """
-        uses = Counter(character for text in texts for character in text)
-        known = sorted(uses, key=lambda character: (-uses[character], character))
-        more = sorted(set(more) - uses.keys())
-        rare = [False] * FIRST_ID + [uses[c] == 1 for c in known] + [False] * len(more)
-        characters = "".join([*known, *more])
-        bare = cls(characters, np.empty(0, np.int64), np.array(rare))
+        seen = Counter(character for text in texts for character in text)
+        known = sorted(seen, key=lambda character: (-seen[character], character))
+        characters = "".join([*known, *sorted(set(more) - seen.keys())])
+        nothing = np.zeros(FIRST_ID, dtype=np.int64)
+        uses = np.append(nothing, [seen[character] for character in characters]).astype(np.int64)
+        bare = cls(characters, np.empty(0, np.int64), uses, nothing)
         codes = [bare._pair_codes(bare._ids(text)) for text in texts]
         found, counts = np.unique(np.concatenate([bare.pairs, *codes]), return_counts=True)
         kept = np.flatnonzero(counts >= LEAST_USES)
         if len(kept) > MOST_PAIRS:
             kept = np.sort(kept[np.argsort(-counts[kept], kind="stable")[:MOST_PAIRS]])
-        return cls(characters, found[kept], bare.rare, segmenter, tuple(words))
+        pair_uses = np.append(nothing, counts[kept])
+        return cls(characters, found[kept], uses, pair_uses, segmenter, tuple(words))
 
     @property
     def inputs(self) -> TagInputs:

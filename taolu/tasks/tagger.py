@@ -186,7 +186,8 @@ class Tagger:
         vocabulary = {
             "characters": features.characters,
             "pairs": features.pairs.tolist(),
-            "rare": np.flatnonzero(features.rare).tolist(),
+            "uses": features.uses.tolist(),
+            "pair_uses": features.pair_uses.tolist(),
             "words": list(features.words),
         }
         _write_json(folder / "vocabulary.json", vocabulary)
@@ -233,12 +234,11 @@ class Tagger:
         segmenter = None
         if (folder / "book").is_dir():
             segmenter = Codebook.load(folder / "book").segmenter
-        rare = np.zeros(2 + len(vocabulary["characters"]), dtype=bool)
-        rare[vocabulary["rare"]] = True
         features = TagFeatures(
             vocabulary["characters"],
             np.array(vocabulary["pairs"], dtype=np.int64),
-            rare,
+            np.array(vocabulary["uses"], dtype=np.int64),
+            np.array(vocabulary["pair_uses"], dtype=np.int64),
             segmenter,
             tuple(vocabulary["words"]),
         )

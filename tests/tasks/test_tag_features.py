@@ -32,8 +32,7 @@ def test_characters_are_those_of_a_dictionary(texts, other):
     found = features.encode(other)["characters"]
     assert found.dtype == np.int32
     assert found.tolist() == [ids.get(character, UNKNOWN) for character in other]
-    rare = [False, False] + [uses[character] == 1 for character in features.characters]
-    assert features.rare.tolist() == rare
+    assert features.uses.tolist() == [0, 0, *counts]
 
 
 @given(TEXTS, OTHERS)
@@ -66,10 +65,10 @@ def test_no_ids_are_padding():
         assert (features.encode("北京西 ")[column] != PADDING).all()
 
 
-def test_characters_with_vectors_get_ids_but_are_not_rare():
+def test_characters_with_vectors_get_ids_but_no_uses():
     features = TagFeatures.of(["北京北"], more=["西", "京", "东"])
     assert features.characters == "北京东西"
-    assert features.rare.tolist() == [False, False, False, True, False, False]
+    assert features.uses.tolist() == [0, 0, 2, 1, 0, 0]
     assert features.encode("东西南")["characters"].tolist() == [4, 5, UNKNOWN]
 
 

@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from taolu.errors import CorpusError, ModelError
 from taolu.tasks import Tagger, TagSettings, train_tagger
-from taolu.tasks.tag_data import _batch_characters, prepare
+from taolu.tasks.tag_data import _batch_characters, _hold_out, prepare
 from taolu.tasks.tag_target import TagTarget
 from taolu.text.corpus import Corpus
 from taolu.text.schemes import BIO, BMES, BMESO
@@ -265,6 +266,17 @@ def test_text_with_whitespace_is_no_chain_of_words(tmp_path):
 )
 def test_batches_follow_the_size_of_the_data(characters, batch):
     assert _batch_characters(characters) == batch
+
+
+@pytest.mark.parametrize("count", [2, 3, 48, 1000, 40_000])
+def test_a_tenth_is_held_out_in_runs_of_neighbours(count):
+    kept, held_out = _hold_out(list(range(count)), seed=0)
+    assert sorted([*kept, *held_out]) == list(range(count))
+    assert len(held_out) == min(3000, -(-count // 10))
+    assert kept == sorted(kept)
+    starts = sum(b - a > 1 for a, b in pairwise(held_out)) + 1
+    assert starts <= 10
+    assert _hold_out(list(range(count)), seed=0)[1] == held_out
 
 
 def test_labels_to_score_must_be_among_those_learned(tmp_path):
