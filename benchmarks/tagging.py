@@ -13,6 +13,7 @@ among them.
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import time
 import unicodedata
@@ -160,7 +161,7 @@ def run(arguments) -> None:
             row, _ = train_and_score(name, replace(settings, head=head), book, vectors)
             used = [part for part, there in (("book", book), ("vectors", vectors)) if there]
             rows.append([f"{name}, {settings.encoder}, {' + '.join([head, *used])}", *row])
-            print("| " + " | ".join(rows[-1]) + " |", flush=True)
+            print(*rows[-1], sep="  ", file=sys.stderr, flush=True)
     print("\n" + corpora.table(("set, encoder, head", *HEAD), rows), flush=True)
 
 

@@ -163,3 +163,13 @@ def test_crf_takes_turns_with_a_memm_and_a_peer():
     if importlib.util.find_spec("torchcrf"):
         beside, _ = tables(run(*small, "--peer", sys.executable))
         assert all(float(row[-1]) > 0 for row in beside[2:])
+
+
+def test_taggers_stand_beside_their_peer():
+    pytest.importorskip("pycrfsuite")
+    settings = '{"epochs": 3, "width": 16, "depth": 1, "dropout": 0, "learning_rate": 0.03}'
+    [ours] = tables(run("tagging.py", "run", "small", "--settings", settings))
+    assert float(column(ours, "test F1")["small, convolution, crf"]) > 0.8
+    assert float(column(ours, "k characters/s")["small, convolution, crf"]) > 0
+    [peer] = tables(run("tagging.py", "peer", "small"))
+    assert float(column(peer, "test F1")["small"]) > 0.8
