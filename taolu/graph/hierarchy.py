@@ -19,9 +19,10 @@ from taolu.graph.search import (
     entries,
     restrict,
 )
-from taolu.graph.two_level import two_level
+from taolu.graph.two_level import climb, two_level
 
 LEAST = 1e-10  # nats that modules must save to be kept
+ENOUGH = 1e-4  # share of the bits a new tree must save to be followed by another
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,15 @@ def columns_of_modules(flow: Flow, network: Network, state: np.ndarray) -> np.nd
     """
     columns = _descend(network, state, _search(network, state, None))
     bits = codelength(flow, columns).total
-    # The lowest modules were found in regions that larger ones had drawn; now they draw regions.
+    # The lowest modules were found in regions that larger ones had drawn; now they draw those.
     while columns.shape[1] > 1:
         lowest = _labels(*columns.T)
         other = _descend(network, state, _levels(lowest, _modules(network, lowest), state))
-        better = codelength(flow, other).total
-        if better > bits - LEAST:
+        gain = bits - codelength(flow, other).total
+        if gain > 0:
+            columns, bits = other, bits - gain
+        if gain <= ENOUGH * bits:
             break
-        columns, bits = other, better
     return columns
 
 
@@ -94,19 +96,29 @@ def _modules(part, labels) -> Network:
 
 def _search(part, state, known) -> _Levels:
     """Searches from single nodes, and from known modules where a region has several."""
-    best = _levels(*two_level(part, state), state)
     if known is None:
-        return best
-    inner = _several(part, known)
+        return _levels(*two_level(part, state), state)
+    best = _Levels(part.regions, part.regions, np.zeros(part.outer.size))
+    labels, modules = climb(part, state)
+    split, flat = bits_of_regions(modules)
+    # Where single nodes do not climb to modules that pay, nothing is tuned.
+    best = _try(part, best, labels, flat - split > LEAST, state, tuned=True)
+    several = _several(part, known)
+    best = _try(part, best, known, several, state, tuned=False)
+    return _try(part, best, known, several, state, tuned=True)
+
+
+def _try(part, best, labels, inner, state, *, tuned: bool) -> _Levels:
+    """What is better in the inner regions: the best so far, or what the labels lead to."""
     if not inner.any():
         return best
     within = inner[part.regions]
     some = restrict(part, np.where(within, part.regions, np.int32(-1)), part.outer)
-    labels = _labels(known[within])
-    for tuned in (False, True):
-        start = two_level(some, state, labels.copy()) if tuned else (labels, _modules(some, labels))
-        best = _better(part, best, _levels(*start, state), within, inner)
-    return best
+    labels = _labels(labels[within])
+    modules = _modules(some, labels)
+    if tuned:
+        labels, modules = two_level(some, state, labels)
+    return _better(part, best, _levels(labels, modules, state), within, inner)
 
 
 def _better(part, first, second, within, inner) -> _Levels:
@@ -136,7 +148,7 @@ def _levels(lowest, modules, state) -> _Levels:
     highest = lowest
     while True:
         above = entries(modules)
-        own, wider = two_level(above, state)
+        own, wider = two_level(above, state, climb(entries(modules, 2), state)[0])
         split, flat = bits_of_regions(wider)
         good = flat - split > LEAST
         if not good.any():

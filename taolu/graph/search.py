@@ -15,6 +15,7 @@ What a module exchanges with others follows from sums over its nodes and the flo
     x_m = sum of leaving - inside + teleports out,    e_m = sum of entering - inside + teleports in.
 
 So a move of one node changes four terms, known from the flow between it and the modules around it.
+Where events are entries, a module of one of them needs no codebook: it is that one, and adds zero.
 """
 
 import math
@@ -26,8 +27,8 @@ from taolu._kernel import kernel
 from taolu.graph.flow import Flow
 
 # Columns of the table of modules.
-_WEIGHT, _LEAVING, _ENTERING, _TELEPORTING, _LANDING, _TERM = range(6)
-_COLUMNS = 6
+_WEIGHT, _LEAVING, _ENTERING, _TELEPORTING, _LANDING, _PARTS, _TERM = range(7)
+_COLUMNS = 8  # one more than needed, so that a row fills a line of the cache
 _LEAST = 1e-12  # nats a move must save; less may be rounding
 
 
@@ -39,8 +40,9 @@ class Network:
         starts: Where the row of each node starts, int64 (nodes + 1,).
         neighbours: int32 (2 * links,).
         between: Flow both ways together, float64 (2 * links,).
-        values: float64 (nodes, 5): rate of the event, flow leaving and entering over links to and
-            from other nodes of any region, teleports from the node, landing probability.
+        values: float64 (nodes, 6): rate of the event, flow leaving and entering over links to and
+            from other nodes of any region, teleports from the node, landing probability, and its
+            parts: a module of one part needs no codebook, so a visit has two.
         balanced: Whether as much enters as leaves.
         teleports: Whether there are recorded teleports.
         regions: int32 (nodes,).
@@ -64,8 +66,9 @@ class Network:
 
 def whole(flow: Flow) -> Network:
     """Returns the network of a flow as one region."""
-    values = np.zeros((flow.nodes, 5))
+    values = np.zeros((flow.nodes, 6))
     values[:, _WEIGHT] = flow.rates
+    values[:, _PARTS] = 2
     values[:, _LEAVING] = flow.leaving
     values[:, _ENTERING] = flow.entering
     if flow.teleporting is not None:
@@ -120,7 +123,7 @@ def aggregate(network: Network, labels: np.ndarray, count: int) -> Network:
     starts = np.zeros(count + 1, dtype=np.int64)
     neighbours = np.empty(network.neighbours.size, dtype=np.int32)
     between = np.empty(network.neighbours.size)
-    values = np.zeros((count, 5))
+    values = np.zeros((count, 6))
     regions = np.empty(count, dtype=np.int32)
     rows = network.starts, network.neighbours, network.between
     nodes = network.values, network.regions, labels
@@ -135,11 +138,18 @@ def aggregate(network: Network, labels: np.ndarray, count: int) -> Network:
     )
 
 
-def entries(network: Network) -> Network:
-    """Returns the same nodes with entries into them as events: modules look for their modules."""
+def entries(network: Network, parts: int = 1) -> Network:
+    """Returns the same nodes with entries into them as events: modules look for their modules.
+
+    Args:
+        network: Any.
+        parts: Of each node. With 2, modules of one event pay for a codebook they do not need; so
+            joining two of them is cheaper than it is, and a search goes further at first.
+    """
     values = network.values.copy()
     enter, _ = crossings(network)
     values[:, _WEIGHT] = enter
+    values[:, _PARTS] = parts
     return replace(network, values=values)
 
 
@@ -162,6 +172,7 @@ def bits_of_regions(network: Network) -> tuple[np.ndarray, np.ndarray]:
     enter, leave = crossings(network)
     weight = network.values[:, _WEIGHT]
     terms = _f(leave + weight) - _f(leave) - _f(enter)
+    terms[network.values[:, _PARTS] == 1] = 0.0
     entering = np.bincount(network.regions, enter, count)
     events = np.bincount(network.regions, weight, count)
     split = _f(network.outer + entering) + np.bincount(network.regions, terms, count)
@@ -208,8 +219,10 @@ def _plogp(rate):
 
 
 @kernel
-def _term(weight, leave, enter, balanced):
+def _term(weight, leave, enter, parts, balanced):
     """What a module adds to the bits of its region, f(o + sum e) aside."""
+    if parts == 1.0:
+        return 0.0
     if balanced:
         return _plogp(leave + weight) - 2.0 * _plogp(leave)
     return _plogp(leave + weight) - _plogp(leave) - _plogp(enter)
@@ -222,7 +235,7 @@ def _tabulate(rows, values, flags, regions, labels, table, sums):
     balanced, teleports = flags
     for a in range(labels.size):
         m = labels[a]
-        for k in range(5):
+        for k in range(6):
             table[m, k] += values[a, k]
         inside = 0.0
         for e in range(starts[a], starts[a + 1]):
@@ -239,7 +252,7 @@ def _tabulate(rows, values, flags, regions, labels, table, sums):
             if teleports:
                 leave += table[m, 3] * (1.0 - table[m, 4])
             enter = leave if balanced else table[m, 2]
-            table[m, 5] = _term(table[m, 0], leave, enter, balanced)
+            table[m, 6] = _term(table[m, 0], leave, enter, table[m, 5], balanced)
             sums[regions[a]] += enter
 
 
@@ -296,14 +309,15 @@ def _move(rows, places, flags, labels, modules, queue, waiting, state):
         if sizes[home] == 1:
             old_leave, old_enter, old_term = 0.0, 0.0, 0.0
         else:
-            old_term = _term(table[home, 0] - weight, old_leave, old_enter, balanced)
+            kept = table[home, 5] - values[a, 5]
+            old_term = _term(table[home, 0] - weight, old_leave, old_enter, kept, balanced)
         total = sums[region]
         rest = total + old_enter - before
         # An empty module is tried last, where it differs from the present one.
         if sizes[home] > 1 and empties > 0:
             around[many] = empty[empties - 1]
             many += 1
-        base = _plogp(outer[region] + total) + table[home, 5] - old_term
+        base = _plogp(outer[region] + total) + table[home, 6] - old_term
         best, where, best_term, best_total = -_LEAST, home, 0.0, 0.0
         for i in range(many):
             m = around[i]
@@ -319,9 +333,10 @@ def _move(rows, places, flags, labels, modules, queue, waiting, state):
                 was = table[m, 1]
                 if teleports:
                     was += table[m, 3] * (1.0 - table[m, 4])
-            term = _term(table[m, 0] + weight, leave, enter, balanced)
+            parts = table[m, 5] + values[a, 5]
+            term = _term(table[m, 0] + weight, leave, enter, parts, balanced)
             now = rest + enter - was
-            change = _plogp(outer[region] + now) + term - table[m, 5] - base
+            change = _plogp(outer[region] + now) + term - table[m, 6] - base
             if change < best:
                 best, where, best_term, best_total = change, m, term, now
         if where != home:
@@ -331,14 +346,14 @@ def _move(rows, places, flags, labels, modules, queue, waiting, state):
                 empties -= 1
             sizes[home] -= 1
             sizes[where] += 1
-            for k in range(5):
+            for k in range(6):
                 table[where, k] += values[a, k]
                 table[home, k] -= values[a, k]
             table[where, 1] -= shared[where]
             table[where, 2] -= shared[where]
             table[home, 1] = old_out
             table[home, 2] = old_in
-            table[where, 5], table[home, 5] = best_term, old_term
+            table[where, 6], table[home, 6] = best_term, old_term
             sums[region] = best_total
             if sizes[home] == 0:
                 table[home] = 0.0
@@ -403,7 +418,7 @@ def _aggregate(rows, nodes, new_starts, new_neighbours, new_between, new_values,
         for i in range(first[m], first[m + 1]):
             a = members[i]
             new_regions[m] = regions[a]
-            for k in range(5):
+            for k in range(6):
                 new_values[m, k] += values[a, k]
             for e in range(starts[a], starts[a + 1]):
                 b = labels[neighbours[e]]

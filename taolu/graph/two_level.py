@@ -2,7 +2,9 @@
 
 Nodes move alone until no move helps; then whole modules move as if they were nodes, and so on. That
 is tuned by moves of single nodes (fine), and by moves of the modules that each module would be cut
-into if it stood alone (coarse), until neither helps. No step ever makes the description longer.
+into if it stood alone (coarse, finer), until none helps. In a small network, where time allows it,
+some modules are then dissolved at random, and what follows is kept if it is better. No step ever
+makes the description longer.
 """
 
 import numpy as np
@@ -17,8 +19,11 @@ from taolu.graph.search import (
     restrict,
 )
 
-ENOUGH = 1e-5  # share of the bits a tuning must save to be followed by another of its kind
-MOST_TUNINGS = 20
+ENOUGH = 1e-5  # share of the bits a tuning must save to count as a success
+MOST_TUNINGS = 30
+LARGE = 2**18  # links, counted from both ends, above which two ways of tuning have to do
+SHAKEN = 2**16  # links, likewise, that shakes may look at together
+MOST_SHAKES = 20
 
 
 def two_level(network: Network, state: np.ndarray, labels=None) -> tuple[np.ndarray, Network]:
@@ -29,22 +34,64 @@ def two_level(network: Network, state: np.ndarray, labels=None) -> tuple[np.ndar
         state: Of the random numbers; see `move`.
         labels: Modules to start from; by default each node alone. Taken over.
     """
-    if labels is None:
-        labels = np.arange(network.size, dtype=np.int32)
-    labels, modules = _climb(network, labels, state)
-    bits = bits_of_regions(modules)[0].sum()
-    failed = 0
+    labels, modules = climb(network, state, labels)
+    labels, modules = _tune(network, labels, modules, state)
+    shakes = min(MOST_SHAKES, SHAKEN // max(1, network.neighbours.size))
+    if not shakes or network.outer.size > 1:
+        return labels, modules
+    rng = np.random.default_rng(int(state[0]))
+    for turn in range(shakes):
+        labels, modules = _shake(network, labels, modules, state, rng, turn % 2 == 0)
+    return _tune(network, labels, modules, state)
+
+
+def _tune(network, labels, modules, state):
+    ways = (_fine, _coarse, _finer) if network.neighbours.size < LARGE else (_fine, _coarse)
+    bits, failed = _bits(modules), 0
     for turn in range(MOST_TUNINGS):
-        tune = _fine if turn % 2 == 0 else _coarse
-        labels, modules = tune(network, labels, modules, state)
-        before, bits = bits, bits_of_regions(modules)[0].sum()
+        labels, modules = ways[turn % len(ways)](network, labels, modules, state)
+        before, bits = bits, _bits(modules)
         failed = failed + 1 if before - bits <= ENOUGH * abs(bits) else 0
-        if failed == 2:
+        if failed == len(ways):
             break
     return labels, modules
 
 
-def _climb(network, labels, state):
+def _shake(network, labels, modules, state, rng, wide: bool):
+    """Dissolves a third of the modules, or one and a neighbour; keeps what follows if it helps."""
+    hit = rng.random(modules.size) < 1 / 3
+    if not wide:
+        one = int(rng.integers(modules.size))
+        near = modules.neighbours[modules.starts[one] : modules.starts[one + 1]]
+        hit[:] = False
+        hit[one] = True
+        hit[near[rng.integers(near.size, size=min(1, near.size))]] = True
+    nodes = np.flatnonzero(hit[labels]).astype(np.int32)
+    other = labels.astype(np.int64)
+    other[nodes] = modules.size + nodes
+    other = np.unique(other, return_inverse=True)[1].astype(np.int32)
+    move(network, other, state, nodes)
+    other, found = _climb_modules(network, other, state)
+    return (other, found) if _bits(found) < _bits(modules) else (labels, modules)
+
+
+def _bits(modules) -> float:
+    return float(bits_of_regions(modules)[0].sum())
+
+
+def _alone(network) -> np.ndarray:
+    return np.arange(network.size, dtype=np.int32)
+
+
+def climb(network: Network, state: np.ndarray, labels=None) -> tuple[np.ndarray, Network]:
+    """Returns what `two_level` does, without tuning.
+
+    Args:
+        network: Any.
+        state: Of the random numbers; see `move`.
+        labels: Modules to start from; by default each node alone. Taken over.
+    """
+    labels = _alone(network) if labels is None else labels
     move(network, labels, state)
     return _climb_modules(network, labels, state)
 
@@ -55,7 +102,7 @@ def _climb_modules(network, labels, state):
     own = labels
     while True:
         network = aggregate(network, own, count)
-        own = np.arange(count, dtype=np.int32)
+        own = _alone(network)
         if not move(network, own, state):
             return labels, network
         count = renumber(own)
@@ -63,15 +110,28 @@ def _climb_modules(network, labels, state):
 
 
 def _fine(network, labels, modules, state):
-    return _climb(network, labels.copy(), state)
+    """Lets single nodes move."""
+    return climb(network, state, labels.copy())
 
 
 def _coarse(network, labels, modules, state):
-    parts_of = restrict(network, labels, crossings(modules)[1])
-    parts, small = _climb(parts_of, np.arange(network.size, dtype=np.int32), state)
-    small = aggregate(network, parts, small.size)
-    own = np.empty(small.size, dtype=np.int32)
+    """Lets those parts of modules move that a search in each of them finds."""
+    regions = restrict(network, labels, crossings(modules)[1])
+    parts, small = climb(regions, state)
+    return _move_parts(network, labels, parts, small.size, state)
+
+
+def _finer(network, labels, modules, state):
+    """Lets smaller parts move, those that moves of single nodes alone lead to."""
+    regions = restrict(network, labels, crossings(modules)[1])
+    parts = _alone(network)
+    move(regions, parts, state)
+    return _move_parts(network, labels, parts, renumber(parts), state)
+
+
+def _move_parts(network, labels, parts, count, state):
+    small = aggregate(network, parts, count)
+    own = np.empty(count, dtype=np.int32)
     own[parts] = labels
-    move(small, own, state)
-    own, modules = _climb_modules(small, own, state)
+    own, modules = climb(small, state, own)
     return own[parts], modules

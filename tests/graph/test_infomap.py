@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from taolu.graph import Flow, codelength, infomap, link_flow, search
-from taolu.graph.search import aggregate, bits_of_regions, move, renumber, whole
+from taolu.graph.search import aggregate, bits_of_regions, entries, move, renumber, whole
+from taolu.graph.two_level import two_level
 
 KARATE = {
     0: [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 17, 19, 21, 31],
@@ -155,6 +156,36 @@ def test_what_the_search_adds_up_is_the_codelength(model):
 
 
 @pytest.mark.parametrize("model", networks.MODELS)
+def test_modules_of_modules_cost_what_another_level_costs(model):
+    rng = np.random.default_rng(3)
+    flow = link_flow(networks.random_links(rng, 60, 240), nodes=60, **model)
+    base = np.concatenate([np.arange(20), rng.integers(0, 20, 40)]).astype(np.int32)
+    modules = aggregate(whole(flow), base, 20)
+    for seed in range(5):
+        # Some modules stay alone on top: no codebook stands between.
+        tops = np.random.default_rng(seed).integers(0, 14, 20).astype(np.int32)
+        tops = aggregate(entries(modules), tops, renumber(tops)), tops
+        split, flat = bits_of_regions(tops[0])
+        alone = np.bincount(tops[1])[tops[1]] == 1
+        paths = np.stack([tops[1][base], np.where(alone[base], -1, base)], axis=1)
+        change = codelength(flow, paths).total - codelength(flow, base).total
+        assert (split[0] - flat[0]) / np.log(2) == pytest.approx(change, abs=1e-10)
+
+
+@pytest.mark.parametrize("model", networks.MODELS)
+def test_moves_of_modules_only_make_it_shorter(model):
+    flow = link_flow(networks.random_links(np.random.default_rng(4), 90, 200), nodes=90, **model)
+    modules = two_level(whole(flow), np.array([1]))[1]
+    above = entries(modules)
+    tops = np.arange(above.size, dtype=np.int32) % 3
+    before = bits_of_regions(aggregate(above, tops, 3))[0][0]
+    move(above, tops, np.array([2]))
+    count = renumber(tops)
+    after = bits_of_regions(aggregate(above, tops, count))[0][0]
+    assert after <= before + 1e-12
+
+
+@pytest.mark.parametrize("model", networks.MODELS)
 def test_the_change_of_each_move_is_exact(model):
     """Sums kept over many moves equal those made afresh after each of them."""
     rng = np.random.default_rng(2)
@@ -165,7 +196,7 @@ def test_the_change_of_each_move_is_exact(model):
     before = codelength(flow, labels).total
     for node in rng.integers(0, 60, 200):
         one = np.array([node], dtype=np.int32)
-        table, sums = np.zeros((60, 6)), np.zeros(1)
+        table, sums = np.zeros((60, 8)), np.zeros(1)
         rows = network.starts, network.neighbours, network.between
         flags = network.balanced, network.teleports
         search._tabulate(rows, network.values, flags, network.regions, labels, table, sums)
@@ -173,7 +204,7 @@ def test_the_change_of_each_move_is_exact(model):
         moved = labels.copy()
         places = network.values, network.regions, network.outer
         search._move(rows, places, flags, moved, (table, sums), queue, 1, np.array([5]))
-        fresh, fresh_sums = np.zeros((60, 6)), np.zeros(1)
+        fresh, fresh_sums = np.zeros((60, 8)), np.zeros(1)
         search._tabulate(rows, network.values, flags, network.regions, moved, fresh, fresh_sums)
         np.testing.assert_allclose(table, fresh, atol=1e-12)
         np.testing.assert_allclose(sums, fresh_sums, atol=1e-12)
