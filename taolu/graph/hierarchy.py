@@ -11,7 +11,7 @@ import numpy as np
 
 from taolu.graph.flow import Flow
 from taolu.graph.map_equation import codelength
-from taolu.graph.search import (
+from taolu.graph.network import (
     Network,
     aggregate,
     bits_of_regions,

@@ -15,7 +15,7 @@ import numpy as np
 from taolu.graph.flow import Flow, link_flow
 from taolu.graph.hierarchy import columns_of_modules
 from taolu.graph.map_equation import Codelength, codelength, nested_columns
-from taolu.graph.search import whole
+from taolu.graph.network import whole
 from taolu.graph.two_level import two_level as search_two_level
 
 

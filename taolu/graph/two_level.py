@@ -9,17 +9,18 @@ makes the description longer.
 
 import numpy as np
 
-from taolu.graph.search import (
+from taolu.graph.move import move
+from taolu.graph.network import (
     Network,
     aggregate,
     bits_of_regions,
     crossings,
-    move,
     renumber,
     restrict,
 )
 
 ENOUGH = 1e-5  # share of the bits a tuning must save to count as a success
+ENOUGH_IF_LARGE = 1e-4
 MOST_TUNINGS = 30
 LARGE = 2**18  # links, counted from both ends, above which two ways of tuning have to do
 SHAKEN = 2**16  # links, likewise, that shakes may look at together
@@ -46,12 +47,14 @@ def two_level(network: Network, state: np.ndarray, labels=None) -> tuple[np.ndar
 
 
 def _tune(network, labels, modules, state):
-    ways = (_fine, _coarse, _finer) if network.neighbours.size < LARGE else (_fine, _coarse)
+    large = network.neighbours.size >= LARGE
+    ways = (_fine, _coarse) if large else (_fine, _coarse, _finer)
+    enough = ENOUGH_IF_LARGE if large else ENOUGH
     bits, failed = _bits(modules), 0
     for turn in range(MOST_TUNINGS):
         labels, modules = ways[turn % len(ways)](network, labels, modules, state)
         before, bits = bits, _bits(modules)
-        failed = failed + 1 if before - bits <= ENOUGH * abs(bits) else 0
+        failed = failed + 1 if before - bits <= enough * abs(bits) else 0
         if failed == len(ways):
             break
     return labels, modules
@@ -91,8 +94,13 @@ def climb(network: Network, state: np.ndarray, labels=None) -> tuple[np.ndarray,
         state: Of the random numbers; see `move`.
         labels: Modules to start from; by default each node alone. Taken over.
     """
-    labels = _alone(network) if labels is None else labels
-    move(network, labels, state)
+    if labels is None and network.neighbours.size >= LARGE:
+        # The last moves of single nodes take longest, and moves of modules make most of them idle.
+        labels = _alone(network)
+        move(network, labels, state, visits=network.size * 3 // 2)
+    else:
+        labels = _alone(network) if labels is None else labels
+        move(network, labels, state)
     return _climb_modules(network, labels, state)
 
 

@@ -4,8 +4,9 @@ import networks
 import numpy as np
 import pytest
 
-from taolu.graph import Flow, codelength, infomap, link_flow, search
-from taolu.graph.search import aggregate, bits_of_regions, entries, move, renumber, whole
+from taolu.graph import Flow, codelength, infomap, link_flow
+from taolu.graph.move import _move, _tabulate, move
+from taolu.graph.network import aggregate, bits_of_regions, entries, renumber, whole
 from taolu.graph.two_level import two_level
 
 KARATE = {
@@ -199,13 +200,13 @@ def test_the_change_of_each_move_is_exact(model):
         table, sums = np.zeros((60, 8)), np.zeros(1)
         rows = network.starts, network.neighbours, network.between
         flags = network.balanced, network.teleports
-        search._tabulate(rows, network.values, flags, network.regions, labels, table, sums)
+        _tabulate(rows, network.values, flags, network.regions, labels, table, sums)
         queue = np.resize(one, 60)
         moved = labels.copy()
         places = network.values, network.regions, network.outer
-        search._move(rows, places, flags, moved, (table, sums), queue, 1, np.array([5]))
+        _move(rows, places, flags, moved, (table, sums), (queue, 1, 9), np.array([5]))
         fresh, fresh_sums = np.zeros((60, 8)), np.zeros(1)
-        search._tabulate(rows, network.values, flags, network.regions, moved, fresh, fresh_sums)
+        _tabulate(rows, network.values, flags, network.regions, moved, fresh, fresh_sums)
         np.testing.assert_allclose(table, fresh, atol=1e-12)
         np.testing.assert_allclose(sums, fresh_sums, atol=1e-12)
         after = codelength(flow, moved).total
