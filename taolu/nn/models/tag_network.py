@@ -190,7 +190,28 @@ def _embed(tensors, inputs, character_width, pair_width, seeds):
         parts.append(table(tensors["pairs"]))
     if inputs.matches:
         parts.append(_OneHot(inputs.matches, name="matches_one_hot")(tensors["matches"]))
-    return keras.layers.Concatenate(name="inputs")(parts) if len(parts) > 1 else parts[0]
+    return _Beside(name="inputs")(parts) if len(parts) > 1 else parts[0]
+
+
+@keras.saving.register_keras_serializable(package="taolu")
+class _Beside(keras.layers.Layer):
+    """Features side by side, with the mask of the first.
+
+    That of `keras.layers.Concatenate` is True wherever any input has none: it would be lost.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs):
+        return keras.ops.concatenate(inputs, axis=-1)
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return None if previous_mask is None else previous_mask[0]
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[0][:-1], sum(shape[-1] for shape in input_shape))
 
 
 @keras.saving.register_keras_serializable(package="taolu")
