@@ -52,8 +52,8 @@ class GlobalPointer(TagHead):
 
     Example:
         >>> head = GlobalPointer(2, head_width=4)
-        >>> scores = head(ops.ones((1, 3, 5)))
-        >>> tuple(scores.shape), float(scores[0, 0, 2, 1])  # no span ends before it begins
+        >>> scores = ops.convert_to_numpy(head(ops.ones((1, 3, 5))))
+        >>> scores.shape, float(scores[0, 0, 2, 1])  # no span ends before it begins
         ((1, 2, 3, 3), 0.0)
 
     References:
