@@ -48,14 +48,18 @@ def two_level(network: Network, state: np.ndarray, labels=None) -> tuple[np.ndar
 
 def _tune(network, labels, modules, state):
     large = network.neighbours.size >= LARGE
-    ways = (_fine, _coarse) if large else (_fine, _coarse, _finer)
+    ways = [_fine, _coarse] if large else [_fine, _coarse, _finer]
     enough = ENOUGH_IF_LARGE if large else ENOUGH
     bits, failed = _bits(modules), 0
-    for turn in range(MOST_TUNINGS):
-        labels, modules = ways[turn % len(ways)](network, labels, modules, state)
+    for _ in range(MOST_TUNINGS):
+        way = ways.pop(0)
+        labels, modules = way(network, labels, modules, state)
         before, bits = bits, _bits(modules)
         failed = failed + 1 if before - bits <= enough * abs(bits) else 0
-        if failed == len(ways):
+        # Where a way that failed takes long, it is not tried again.
+        if not (large and failed):
+            ways.append(way)
+        if not ways or (failed == len(ways) and not large):
             break
     return labels, modules
 
