@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +41,13 @@ SETS = {
     "cluener": ("ner_cluener/train.json.xz", "ner_cluener/dev_a.json.xz"),
 }
 # What was chosen on a tenth of the training file.
-CHOSEN: dict[str, dict] = {name: {} for name in SETS}
+CHOSEN: dict[str, dict] = {
+    "pku": {"epochs": 3, "dropout": 0.4},
+    "sxu": {"epochs": 6, "dropout": 0.4, "patience": 3},
+    "msra": {"epochs": 4, "dropout": 0.4},
+    "resume": {"epochs": 12, "dropout": 0.5, "patience": 4},
+    "cluener": {"epochs": 7, "dropout": 0.5, "patience": 4},
+}
 SMALL = ["我 爱 北京", "北京 人 爱 天津", "你们 去 天津", "他 爱 我们", "天津 人 去 北京"] * 12
 
 
@@ -58,10 +64,15 @@ def data(name: str) -> tuple[TaggedCorpus, TaggedCorpus]:
     return read_tagged(train, repair=True, comment=comment), read_tagged(test, repair=True)
 
 
-def raw_lines() -> Iterator[str]:
-    """Characters of training files and of texts without labels."""
+def raw_lines(without: Collection[str] = ()) -> Iterator[str]:
+    """Characters of training files and of texts without labels.
+
+    A dictionary that was mined from the training text knows its words better than those of other
+    text, and a tagger that learns with it trusts it too much: leave that file out.
+    """
     for name in ("sxu", "msra", "resume", "cluener", "pku"):
-        yield from (sentence.text for sentence in data(name)[0])
+        if name not in without:
+            yield from (sentence.text for sentence in data(name)[0])
     for line in corpora.stored_lines("cls_nlpcc2017_headlines/train.word.xz"):
         yield "".join(line.split("\t")[-1].split())
     yield from (
@@ -82,11 +93,11 @@ def character_vectors() -> dict[str, np.ndarray]:
     return {c: table[row].astype("float32") for c, row in rows.items() if len(c) == 1}
 
 
-def make_book(folder: str) -> None:
+def make_book(folder: str, without: Collection[str] = ()) -> None:
     """Mines the codebook."""
     import taolu
 
-    lines = [line for line in raw_lines() if line.strip()]
+    lines = [line for line in raw_lines(without) if line.strip()]
     book = taolu.learn(Corpus.from_lines(lines))
     book.save(folder)
     print(f"{sum(map(len, lines)):,} characters, {len(book.words):,} words, {folder}")
@@ -233,7 +244,8 @@ def main():
     verbs = parser.add_subparsers(required=True)
     book = verbs.add_parser("book", help="mine the codebook")
     book.add_argument("folder")
-    book.set_defaults(work=lambda arguments: make_book(arguments.folder))
+    book.add_argument("--without", nargs="*", default=(), choices=SETS, help="leave out its text")
+    book.set_defaults(work=lambda arguments: make_book(arguments.folder, arguments.without))
     for verb, work in (("run", run), ("peer", peer)):
         one = verbs.add_parser(verb, help=work.__doc__)
         one.add_argument("sets", nargs="+", choices=[*SETS, "small"])

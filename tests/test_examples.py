@@ -17,6 +17,7 @@ SAYS = {
     "gradients.py": ["its slope: 6.000 12.000", "slope by a: 16.000 4.800 6.400", "by epoch: 0.4"],
     "hmm.py": ["path [0 0 1] 0.01512", "他们 爱 北京 35.76 bits"],
     "hsic.py": ["parabola           -0.100   0.03844", "0.00609    0.00634    0.00002"],
+    "infomap.py": ["3.0935 bits, 6 on top", "= 2.3207"],
     "label_bias.py": ["CRF             0.06", "MEMM, local     0.50"],
     "lazy_optimizer.py": ["2.61   4.19   5.99", "1.00   1.00   1.00   1.00   1.00   1.00"],
     "lexicon.py": ["joining them changes the text by", "margin 2.5", "words that save most"],
