@@ -149,6 +149,7 @@ def test_hidden_markov_models_agree_with_the_peer():
     assert column(decoding, "runs cut otherwise") == {"taolu, 1 thread": "0"}
 
 
+@pytest.mark.slow
 def test_crf_takes_turns_with_a_memm_and_a_peer():
     pytest.importorskip("keras")
     small = ("crf.py", "--small", "--repeat", "1", "--turns", "1")
@@ -160,11 +161,12 @@ def test_crf_takes_turns_with_a_memm_and_a_peer():
     assert all(float(row[-1]) > 0 for row in own[2:])
     assert list(column(memm, "times as fast")) == ["2", "5"]
     assert all(float(row[-1]) > 0 for row in memm[2:])
-    if importlib.util.find_spec("torchcrf"):
+    if all(map(importlib.util.find_spec, ("torch", "torchcrf"))):
         beside, _ = tables(run(*small, "--peer", sys.executable))
         assert all(float(row[-1]) > 0 for row in beside[2:])
 
 
+@pytest.mark.slow
 def test_taggers_stand_beside_their_peer():
     pytest.importorskip("pycrfsuite")
     settings = '{"epochs": 3, "width": 16, "depth": 1, "dropout": 0, "learning_rate": 0.03}'
