@@ -135,26 +135,24 @@ def viterbi(scores, transitions, start, end, mask):
     Args: as `log_partition`.
     """
 
-    def step(link, now):
-        h, real, _ = now
-        best = link + h
-        onward = ops.amax(best[:, :, None] + transitions, axis=1)
+    def step(best, now):
+        h, real, first = now
+        new = ops.amax(best[:, :, None] + transitions, axis=1) + h
+        new = ops.where(first, h, new)
         # Only differences matter, and those of small numbers keep their digits.
-        onward = onward - ops.amax(onward, axis=-1, keepdims=True)
-        return ops.where(real, onward, link), best
+        best = ops.where(real, new - ops.amax(new, axis=-1, keepdims=True), best)
+        return best, best
 
     def back(state, now):
-        best, real = now
-        came = first_best(best + ops.take(links, state, axis=0))
-        state = ops.where(real[:, 0], came, state)
-        return state, state
+        earlier, moves = now
+        came = first_best(earlier + ops.take(turned, state, axis=0))
+        return ops.where(moves, came, state), state
 
     h, real, first = _steps(scores, start, end, mask)
-    _, best = ops.scan(step, ops.zeros_like(h[0]), (h, real, first))
-    # The last row leads nowhere: behind the last step all states are equal.
-    links = ops.concatenate([ops.transpose(transitions), ops.zeros_like(transitions[:1])], axis=0)
-    nowhere = ops.full_like(mask[:, 0], transitions.shape[0], dtype="int32")
-    _, path = ops.scan(back, nowhere, (best, real), reverse=True)
+    last, best = ops.scan(step, ops.zeros_like(h[0]), (h, real, first))
+    earlier = ops.concatenate([ops.zeros_like(best[:1]), best[:-1]], axis=0)
+    turned, moves = ops.transpose(transitions), ops.logical_and(real, ops.logical_not(first))
+    _, path = ops.scan(back, first_best(last), (earlier, moves[..., 0]), reverse=True)
     return ops.where(mask, ops.transpose(path), -1)
 
 
