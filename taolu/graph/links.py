@@ -25,7 +25,12 @@ class Links:
         weights: How strong it is, float64 (links,), zero or more.
         nodes: How many nodes there are; ids run from 0.
         directed: Whether a walker may follow a link from source to target only.
-        names: What the caller calls the nodes, or None where their ids are their names.
+        names: What the caller calls the nodes, or None where their ids are their names. Where
+            nodes are states, the names of the physical nodes.
+        physical: The physical node that each node is a state of, int32 (nodes,), or None where
+            nodes are no states.
+        bipartite: The first node of the second kind, where links join two kinds of nodes and
+            those of the first come first; or None.
     """
 
     sources: np.ndarray
@@ -34,6 +39,8 @@ class Links:
     nodes: int
     directed: bool = False
     names: tuple[Any, ...] | None = None
+    physical: np.ndarray | None = None
+    bipartite: int | None = None
 
 
 def as_links(links, *, directed: bool = False, nodes: int | None = None) -> Links:
