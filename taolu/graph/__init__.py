@@ -5,6 +5,7 @@ from taolu.graph.flow import Flow, link_flow
 from taolu.graph.infomap import Partition, infomap
 from taolu.graph.links import Links, as_links
 from taolu.graph.map_equation import Codelength, codelength
+from taolu.graph.read import read_links
 
 __all__ = [
     "Codelength",
@@ -15,4 +16,5 @@ __all__ = [
     "codelength",
     "infomap",
     "link_flow",
+    "read_links",
 ]
