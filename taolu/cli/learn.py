@@ -11,7 +11,7 @@ from taolu.cli.options import Encoding, MaxLine, size_of
 from taolu.errors import CodebookError
 
 SHOWN_WORDS = 12
-PACKED = (".gz", ".xz", ".zst")
+PACKED = (".gz", ".xz", ".bz2", ".zst")
 
 
 def learn(
@@ -19,7 +19,7 @@ def learn(
         list[str] | None,
         typer.Argument(
             metavar="TEXT",
-            help="Files, folders or - for standard input; .gz, .xz and .zst are read as they are. "
+            help="Files, folders or - for standard input; .gz, .xz, .bz2 and .zst are read too. "
             "Without any, the bundled sample: the guide itself.",
             show_default=False,
         ),

@@ -1,8 +1,8 @@
 """Text in files, streamed a block of whole lines at a time and read again as often as needed.
 
 A corpus is files, folders, standard input or lines in memory; plain or compressed (`.gz`, `.xz`,
-`.zst`); UTF-8 or a named encoding. It never holds more than one block, so its memory does not
-grow with the text. Every error names the file and, where it applies, the line.
+`.bz2`, `.zst`); UTF-8 or a named encoding. It never holds more than one block, so its memory does
+not grow with the text. Every error names the file and, where it applies, the line.
 """
 
 import codecs

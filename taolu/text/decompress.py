@@ -3,6 +3,7 @@
 A file that was cut off in the middle is an error, never a shorter text.
 """
 
+import bz2
 import gzip
 import io
 import lzma
@@ -11,7 +12,7 @@ from typing import Any, BinaryIO
 
 from taolu.errors import CorpusError
 
-COMPRESSED_SUFFIXES = (".gz", ".xz", ".zst")
+COMPRESSED_SUFFIXES = (".gz", ".xz", ".bz2", ".zst")
 
 
 def decompressed(path: Path, raw: BinaryIO) -> Any:
@@ -33,6 +34,8 @@ def decompressed(path: Path, raw: BinaryIO) -> Any:
         return gzip.GzipFile(fileobj=raw)
     if suffix == ".xz":
         return lzma.LZMAFile(raw)
+    if suffix == ".bz2":
+        return bz2.BZ2File(raw)
     if suffix == ".zst":
         try:
             import zstandard

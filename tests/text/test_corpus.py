@@ -1,5 +1,6 @@
 """Streaming text from files: every form of a file gives the same lines, every fault its line."""
 
+import bz2
 import gzip
 import lzma
 import os
@@ -20,6 +21,7 @@ COMPRESS = {
     ".txt": bytes,
     ".gz": gzip.compress,
     ".xz": lzma.compress,
+    ".bz2": bz2.compress,
     ".zst": zstandard.ZstdCompressor().compress,
 }
 
@@ -57,7 +59,7 @@ def test_plain_and_compressed_files_give_the_same_lines(tmp_path, suffix):
     assert corpus.size == path.stat().st_size
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".xz", ".zst"])
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".bz2", ".zst"])
 def test_members_end_to_end_are_one_text(tmp_path, suffix):
     parts = [COMPRESS[suffix](part.encode()) for part in (TEXT, "后来", "\n再后来\n")]
     path = write(tmp_path, "book.txt" + suffix, b"".join(parts))
@@ -281,7 +283,7 @@ def test_a_folder_without_text_is_reported(tmp_path):
     assert message(read_all, tmp_path).startswith(f"{tmp_path}: the folder holds no text.")
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".xz", ".zst"])
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".bz2", ".zst"])
 @pytest.mark.parametrize("keep", [0.3, 0.999])
 def test_a_compressed_file_that_ends_too_early_is_reported(tmp_path, suffix, keep):
     text = "".join(f"第{n * n}行\n" for n in range(30_000))
@@ -292,7 +294,7 @@ def test_a_compressed_file_that_ends_too_early_is_reported(tmp_path, suffix, kee
     assert "end" in text.lower()
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".xz", ".zst"])
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".bz2", ".zst"])
 def test_a_file_that_is_not_compressed_after_all_is_reported(tmp_path, suffix):
     path = write(tmp_path, "plain" + suffix, TEXT * 10)
     assert message(read_all, path).startswith(f"{path}: cannot be read (")
