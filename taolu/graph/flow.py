@@ -49,6 +49,8 @@ class Flow:
         landing: Probability that a teleport lands on the node, float64 (nodes,), or None.
         balanced: Whether as much enters as leaves each set of nodes, teleports included.
         names: What the caller calls the nodes, or None.
+        physical: Where nodes are states, the physical node that each is a state of, int32
+            (nodes,), or None; `names` then names physical nodes.
     """
 
     rates: np.ndarray
@@ -61,6 +63,7 @@ class Flow:
     landing: np.ndarray | None = None
     balanced: bool = True
     names: tuple[Any, ...] | None = None
+    physical: np.ndarray | None = None
 
     @property
     def nodes(self) -> int:
@@ -84,7 +87,8 @@ def link_flow(
 
     Args:
         links: See `as_links`.
-        directed: Whether links lead from source to target only. Teleports are for this case.
+        directed: Whether links lead from source to target only; `Links` may say so themselves.
+            Teleports are for this case.
         teleportation: Probability tau of a teleport at each step, above 0 and below 1.
         recorded: Whether teleports count as flow.
         to_nodes: Whether a teleport lands on any node with the same probability, instead of on
@@ -111,9 +115,22 @@ def link_flow(
             f"`teleportation` must lie between 0 and 1. Received: teleportation={teleportation}."
         )
     given = as_links(links, directed=directed, nodes=nodes)
-    if not directed:
+    _check_physical(given)
+    if not (directed or given.directed):
         return _undirected(given)
     return _directed(given, teleportation, recorded, to_nodes)
+
+
+def _check_physical(links) -> None:
+    physical = links.physical
+    if physical is None:
+        return
+    if np.shape(physical) != (links.nodes,) or physical.dtype.kind not in "iu" or min(physical) < 0:
+        raise ValueError(
+            f"`links.physical` must hold the id, from 0, of the physical node of each of the "
+            f"{links.nodes} states. Received: {np.asarray(physical).dtype} of shape "
+            f"{np.shape(physical)}, the least {np.min(physical)}."
+        )
 
 
 def _undirected(links) -> Flow:
@@ -127,7 +144,16 @@ def _undirected(links) -> Flow:
     starts, neighbours, between = _rows(links, 2 * flow / total)
     leaving = leaving / total
     rates = leaving + loops / total
-    return Flow(rates, starts, neighbours, between, leaving, leaving, names=links.names)
+    return Flow(
+        rates,
+        starts,
+        neighbours,
+        between,
+        leaving,
+        leaving,
+        names=links.names,
+        physical=links.physical,
+    )
 
 
 def _directed(links, teleportation, recorded, to_nodes) -> Flow:
@@ -164,6 +190,7 @@ def _directed(links, teleportation, recorded, to_nodes) -> Flow:
         landing if recorded else None,
         balanced=recorded,
         names=links.names,
+        physical=links.physical,
     )
 
 

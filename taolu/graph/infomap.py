@@ -16,6 +16,7 @@ from taolu.graph.flow import Flow, link_flow
 from taolu.graph.hierarchy import columns_of_modules
 from taolu.graph.map_equation import Codelength, codelength, nested_columns
 from taolu.graph.network import whole
+from taolu.graph.state_network import memberships
 from taolu.graph.two_level import two_level as search_two_level
 
 
@@ -64,8 +65,20 @@ class Partition:
 
     @property
     def names(self) -> tuple[Any, ...]:
-        """What the caller calls the nodes; their ids where there are no names."""
-        return self.flow.names if self.flow.names is not None else tuple(range(self.flow.nodes))
+        """What the caller calls the nodes, or the node each state is of; ids if without names."""
+        physical, names = self.flow.physical, self.flow.names
+        if physical is None:
+            return tuple(range(self.flow.nodes)) if names is None else names
+        return tuple(physical.tolist() if names is None else (names[i] for i in physical))
+
+    @property
+    def memberships(self) -> tuple[dict[tuple[int, ...], float], ...]:
+        """The lowest modules of each physical node, with the share of its visits in each.
+
+        The most visited first; a node that is never visited has equal shares by states. Where nodes
+        are no states, each is in one module.
+        """
+        return memberships(self.paths, self.flow)
 
 
 def infomap(
@@ -88,7 +101,8 @@ def infomap(
 
     Args:
         links: A `Flow`, or links as for `as_links`: a matrix, a tuple of arrays, or a NetworkX or
-            igraph graph.
+            igraph graph. Where they have `physical`, modules are of states, and those of one
+            physical node share a code word in each module; see `Partition.memberships`.
         directed: Whether links lead from source to target only.
         two_level: Whether modules may have no modules.
         trials: How many times to search; the shortest description is kept.
@@ -143,6 +157,9 @@ def infomap(
         if bits.total <= bits.one_level:
             return bits, columns
         columns = np.zeros((flow.nodes, 1), dtype=np.int32)
+        if flow.physical is not None:
+            # Many small modules may share too few code words to grow, where one would shrink.
+            columns = search_two_level(network, state, columns[:, 0])[0][:, None]
         return codelength(flow, columns), columns
 
     found = _side_by_side(trial, seeds, int(threads))

@@ -11,6 +11,10 @@ one, whatever exits and entries add. With two levels, e_m and x_m the rates at w
 entered and left, and p_m the visits to its nodes, that is
 
     L = f(sum_m e_m) - sum_m f(e_m) - sum_m f(x_m) + sum_m f(x_m + p_m) - sum_a f(p_a).
+
+Where nodes are states, a codebook names the physical node: states of one node in one module share a
+code word, whose rate is the sum of theirs. In other modules the node has other code words; so its
+states may be spread over several, and modules overlap.
 """
 
 from dataclasses import dataclass
@@ -65,7 +69,8 @@ def codelength(flow: Flow, modules) -> Codelength:
 
     References:
         Rosvall, Axelsson, Bergstrom, The map equation, 2009. Rosvall, Bergstrom, Multilevel
-        compression of random walks, 2011.
+        compression of random walks, 2011. Edler, Bohlin, Rosvall, Mapping higher-order network
+        flows in memory and multilayer networks with Infomap, 2017.
     """
     columns = _columns(flow.nodes, modules)
     depth = len(columns)
@@ -77,7 +82,7 @@ def codelength(flow: Flow, modules) -> Codelength:
     for level in range(depth + 1):
         own = columns[level] if level < depth else np.full(flow.nodes, -1)
         direct = (own < 0) & (above >= 0)
-        _add(sums, logs, above[direct], flow.rates[direct])
+        _add(sums, logs, *_visits(flow, above, direct))
         names_nodes[above[direct]] = True
         below = own >= 0
         parents = np.zeros(int(own.max()) + 1, dtype=np.int64)
@@ -94,14 +99,15 @@ def codelength(flow: Flow, modules) -> Codelength:
 
 
 def one_level_bits(flow: Flow) -> float:
-    """Returns the bits per step when one codebook names all nodes: the entropy of the rates.
+    """Returns the bits per step when one codebook names all nodes: the entropy of the visits.
 
     Example:
         >>> from taolu.graph.flow import link_flow
         >>> one_level_bits(link_flow([[0, 1], [1, 0]]))
         1.0
     """
-    return max(0.0, -float(_f(flow.rates).sum()))
+    visits = flow.rates if flow.physical is None else np.bincount(flow.physical, flow.rates)
+    return max(0.0, -float(_f(visits).sum()))
 
 
 def module_rates(flow: Flow, modules: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -166,6 +172,15 @@ def _columns(nodes, modules) -> list[np.ndarray]:
             f"{given[wrong][0].tolist()} for node {int(np.argmax(wrong))}."
         )
     return nested_columns(given)
+
+
+def _visits(flow, codebooks, some) -> tuple[np.ndarray, np.ndarray]:
+    """The codebook and the rate of each code word for a visit to some of the nodes."""
+    if flow.physical is None:
+        return codebooks[some], flow.rates[some]
+    words = codebooks[some] * (int(flow.physical.max()) + 1) + flow.physical[some]
+    words, first, own = np.unique(words, return_index=True, return_inverse=True)
+    return codebooks[some][first], np.bincount(own, flow.rates[some], words.size)
 
 
 def _add(sums, logs, codebooks, rates) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from taolu._kernel import kernel
 from taolu.graph.network import Network
+from taolu.graph.state_move import move_states
 
 _COLUMNS = 8  # six values, the term of the module, and how often it is entered
 MOST = 2**62  # visits: no limit
@@ -35,6 +36,8 @@ def move(
         nodes: Which nodes to queue at first, int32; by default all.
         visits: How many nodes may be taken from the queue; what is left there then stays.
     """
+    if network.held is not None:
+        return move_states(network, labels, state, nodes, visits)
     table = np.zeros((network.size, _COLUMNS))
     rows = network.starts, network.neighbours, network.between
     sums = np.zeros(network.outer.size)

@@ -8,7 +8,8 @@ module m is entered and left, and p the rates of the events inside it,
 
 and no modules at all cost f(o + sum_a p_a) in place of the first two terms. The events are visits
 to nodes, or entries into modules: looking for modules of modules is the same search. A network as a
-whole is one region that is never left.
+whole is one region that is never left. Where nodes are states, the last term is for what a module
+holds of a physical node, so that it varies too: see `Held`.
 
 Where events are entries, a module of one of them needs no codebook: it is that one, and adds zero.
 """
@@ -19,6 +20,13 @@ import numpy as np
 
 from taolu._kernel import kernel
 from taolu.graph.flow import Flow
+from taolu.graph.state_network import (
+    Held,
+    aggregate_held,
+    bits_of_held,
+    held_by_states,
+    restrict_held,
+)
 
 # Columns of the values of nodes, and of the table of modules in `move`.
 WEIGHT, LEAVING, ENTERING, TELEPORTING, LANDING, PARTS = range(6)
@@ -39,6 +47,7 @@ class Network:
         teleports: Whether there are recorded teleports.
         regions: int32 (nodes,).
         outer: Rate at which each region is left, float64 (regions,).
+        held: Where visits are to states, the physical nodes that are visited; see `Held`.
     """
 
     starts: np.ndarray
@@ -49,6 +58,7 @@ class Network:
     teleports: bool
     regions: np.ndarray
     outer: np.ndarray
+    held: Held | None = None
 
     @property
     def size(self) -> int:
@@ -75,6 +85,7 @@ def whole(flow: Flow) -> Network:
         flow.teleporting is not None,
         np.zeros(flow.nodes, dtype=np.int32),
         np.zeros(1),
+        None if flow.physical is None else held_by_states(flow.physical, flow.rates),
     )
 
 
@@ -101,6 +112,7 @@ def restrict(network: Network, regions: np.ndarray, outer: np.ndarray) -> Networ
         values=network.values[kept],
         regions=regions[kept],
         outer=outer,
+        held=network.held and restrict_held(network.held, regions),
     )
 
 
@@ -127,6 +139,7 @@ def aggregate(network: Network, labels: np.ndarray, count: int) -> Network:
         between=between[:size].copy(),
         values=values,
         regions=regions,
+        held=network.held and aggregate_held(network.held, labels, count),
     )
 
 
@@ -142,7 +155,7 @@ def entries(network: Network, parts: int = 1) -> Network:
     enter, _ = crossings(network)
     values[:, WEIGHT] = enter
     values[:, PARTS] = parts
-    return replace(network, values=values)
+    return replace(network, values=values, held=None)
 
 
 def crossings(network: Network) -> tuple[np.ndarray, np.ndarray]:
@@ -168,7 +181,11 @@ def bits_of_regions(network: Network) -> tuple[np.ndarray, np.ndarray]:
     entering = np.bincount(network.regions, enter, count)
     events = np.bincount(network.regions, weight, count)
     split = _f(network.outer + entering) + np.bincount(network.regions, terms, count)
-    return split, _f(network.outer + events)
+    flat = _f(network.outer + events)
+    if network.held is None:
+        return split, flat
+    apart, together = bits_of_held(network.held, network.regions, count)
+    return split + apart, flat + together
 
 
 def renumber(labels: np.ndarray) -> int:

@@ -52,8 +52,11 @@ def naive_walk(sources, targets, weights, nodes, *, directed, tau=0.15, recorded
     return flow.sum(axis=0), flow, nothing, nothing
 
 
-def naive_bits(walk, paths):
-    """Bits per step under paths, tuples of modules from the top; codebooks in a dictionary."""
+def naive_bits(walk, paths, physical=None):
+    """Bits per step under paths, tuples of modules from the top; codebooks in a dictionary.
+
+    States of one physical node in one codebook share a code word.
+    """
     rates, flow, teleports, landing = walk
     codebooks = {}
     modules = {path[:k] for path in paths for k in range(1, len(path) + 1)}
@@ -65,8 +68,11 @@ def naive_bits(walk, paths):
         enter += teleports[~inside].sum() * landing[inside].sum()
         codebooks.setdefault(module, []).append(leave)
         codebooks.setdefault(module[:-1], []).append(enter)
-    for path, rate in zip(paths, rates, strict=True):
-        codebooks.setdefault(tuple(path), []).append(rate)
+    visits = {}
+    for path, node, rate in zip(paths, physical or range(len(rates)), rates, strict=True):
+        visits[tuple(path), node] = visits.get((tuple(path), node), 0) + rate
+    for (path, _), rate in visits.items():
+        codebooks.setdefault(path, []).append(rate)
     total = 0.0
     for events in codebooks.values():
         events = np.array([event for event in events if event > 0])
@@ -74,7 +80,7 @@ def naive_bits(walk, paths):
     return total
 
 
-def infomap_bits(links, nodes, paths, *, directed, recorded, to_nodes):
+def infomap_bits(links, nodes, paths, *, physical=None, **settings):
     """Codelength and visit rates by the infomap package, for a partition it may not change."""
     infomap = pytest.importorskip("infomap")
     with warnings.catch_warnings():
@@ -82,26 +88,28 @@ def infomap_bits(links, nodes, paths, *, directed, recorded, to_nodes):
         network = infomap.Infomap(
             silent=True,
             no_infomap=True,
-            directed=directed,
-            recorded_teleportation=recorded,
-            to_nodes=to_nodes,
+            recorded_teleportation=settings.pop("recorded", False),
+            **settings,
         )
         for node in range(nodes):
-            network.add_node(node)
+            if physical is None:
+                network.add_node(node)
+            else:
+                network.add_state_node(node, physical[node])
         for source, target, weight in zip(*links, strict=True):
             network.add_link(int(source), int(target), float(weight))
         with tempfile.TemporaryDirectory() as folder:
             tree = Path(folder) / "given.tree"
-            lines = _tree_lines(np.asarray(paths))
+            lines = _tree_lines(np.asarray(paths), physical)
             tree.write_text("\n".join(lines) + "\n", encoding="utf-8")
             network.run(args=f"--cluster-data {tree}")
         rates = np.zeros(nodes)
         for node in network.nodes:
-            rates[node.node_id] = node.flow
+            rates[node.state_id] = node.flow
         return network.codelength, rates
 
 
-def _tree_lines(paths):
+def _tree_lines(paths, physical=None):
     """Lines of a .tree file; modules are numbered from 1 in each parent, leaves too."""
     numbers, lines = {}, []
     for node, path in sorted(enumerate(paths.tolist()), key=lambda pair: pair[1]):
@@ -111,5 +119,6 @@ def _tree_lines(paths):
             place.append(inside.setdefault(path[depth - 1], len(inside) + 1))
         leaves = numbers.setdefault(("leaves", *path), {})
         place.append(leaves.setdefault(node, len(leaves) + 1))
-        lines.append(f'{":".join(map(str, place))} 0.1 "{node}" {node}')
+        ids = node if physical is None else f"{node} {physical[node]}"
+        lines.append(f'{":".join(map(str, place))} 0.1 "{node}" {ids}')
     return lines
