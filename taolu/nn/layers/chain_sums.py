@@ -30,6 +30,8 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from taolu.nn.differentiate import scan
+
 LEAST = 1e-37  # just above the smallest float32 that all processors keep
 RELIABLE = 1e-25  # a sum of weights up to one; what was lost below LEAST is then a part in 10**12
 EXCLUDED = -1e30  # score of a state that a label excludes: added once to a path, it stays finite
@@ -103,7 +105,7 @@ def _products(h, transitions, real, first):
 
     nothing = ops.zeros_like(h[0])
     carry = nothing, nothing, nothing[:, :1]
-    (p, *_), (before, sums, scales) = ops.scan(step, carry, (emitted, real, first))
+    (p, *_), (before, sums, scales) = scan(step, carry, (emitted, real, first))
     logs = real * (ops.log(scales) + high) + (real - first) * top
     fine = ops.cast(ops.all(ops.logical_or(real == 0, sums > RELIABLE)), "float32")
     # One, but where scales are constants it carries how log Z changes to a second derivative.
@@ -136,7 +138,7 @@ def _gradient_by_products(kept, real, upstream):
         return ops.where(real > 0, own @ turned, q), own
 
     q = ops.broadcast_to((upstream / kept.total)[:, None], ops.shape(kept.sums[0]))
-    _, own = ops.scan(step, q, (kept.emitted, shares, real), reverse=True)
+    _, own = scan(step, q, (kept.emitted, shares, real), reverse=True)
     pairs = ops.transpose(ops.reshape(kept.before, (-1, states))) @ ops.reshape(own, (-1, states))
     return kept.sums * own, pairs * kept.weights
 
@@ -156,7 +158,7 @@ def _logarithms(h, transitions, real, first):
 
     nothing = ops.zeros_like(h[0])
     carry = nothing, nothing, nothing[:, :1]
-    (alpha, _, total), (before, sums, _) = ops.scan(step, carry, (h, real, first))
+    (alpha, _, total), (before, sums, _) = scan(step, carry, (h, real, first))
     return before, sums, ops.logsumexp(alpha, axis=-1) + total[:, 0]
 
 
@@ -176,7 +178,7 @@ def _gradient_by_logarithms(h, transitions, real, first, upstream):
         return (ops.where(real > 0, left, beta), pairs), (both, pairs)
 
     nothing = ops.zeros_like(h[0]), ops.zeros_like(transitions)
-    (_, pairs), (both, _) = ops.scan(step, nothing, (h, real, shares, before), reverse=True)
+    (_, pairs), (both, _) = scan(step, nothing, (h, real, shares, before), reverse=True)
     marginals = ops.softmax(sums + both, axis=-1)
     return real * marginals * upstream[:, None], pairs
 

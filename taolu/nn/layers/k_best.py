@@ -11,6 +11,7 @@ import math
 
 from keras import ops
 
+from taolu.nn.differentiate import scan
 from taolu.nn.masking import apply_mask
 
 
@@ -62,13 +63,13 @@ def k_best(scores, transitions, start, end, mask, k):
     # A row without steps has one path, an empty one.
     empty = ops.zeros_like(h[0])[..., None] + _only(ops.zeros(states), k)
     carry = empty, empty[:, :1, :1], ops.zeros_like(empty, dtype="int32")
-    (best, moved, _), (*_, came) = ops.scan(step, carry, (h, real, first))
+    (best, moved, _), (*_, came) = scan(step, carry, (h, real, first))
     last, entry = _largest(ops.reshape(best + end[:, None], (-1, states * k)), k)
     there = ops.any(mask, axis=1)[:, None]
     found = ops.where(there, last + moved[:, 0], _only(ops.zeros(1), k))
     came = ops.reshape(came, (ops.shape(h)[0], ops.shape(h)[1], states * k))
     moves = ops.logical_and(real, ops.logical_not(first))[..., 0]
-    _, paths = ops.scan(back, entry, (came, moves), reverse=True)
+    _, paths = scan(back, entry, (came, moves), reverse=True)
     shown = ops.logical_and(mask[:, None], found[..., None] > -math.inf)
     paths = ops.where(shown, ops.transpose(paths, (1, 2, 0)), -1)
     return paths, ops.stop_gradient(found)

@@ -12,6 +12,8 @@ the time must be known when a graph is traced, as `ops.scan` of Keras 3.15 wants
 
 from keras import ops
 
+from taolu.nn.differentiate import runs_eagerly, scan
+from taolu.nn.layers.chain_runs import FEW, log_z_by_runs
 from taolu.nn.layers.chain_sums import (
     EXCLUDED,
     LEAST,
@@ -38,6 +40,8 @@ def log_partition(scores, transitions, start, end, mask, parallel=False):
     h, real, first = _steps(scores, start, end, mask)
     if parallel:
         found = by_matrices(h, transitions, real, first)[1]
+    elif runs_eagerly() and transitions.shape[0] <= FEW:
+        found = log_z_by_runs(h, transitions, real, first)
     else:
         found = log_z(h, transitions, real, first)
     return ops.where(ops.any(mask, axis=1), found, 0.0)
@@ -82,7 +86,7 @@ def entropy(scores, transitions, start, end, mask):
 
     nothing = ops.zeros_like(scores[:, 0])
     steps = _steps(scores, start, end, mask)
-    (alpha, uncertain), _ = ops.scan(step, (nothing, nothing), steps)
+    (alpha, uncertain), _ = scan(step, (nothing, nothing), steps)
     log_q = ops.log_softmax(alpha, axis=-1)
     found = ops.sum(ops.exp(log_q) * (uncertain - log_q), axis=-1)
     return ops.where(ops.any(mask, axis=1), found, 0.0)
@@ -149,10 +153,10 @@ def viterbi(scores, transitions, start, end, mask):
         return ops.where(moves, came, state), state
 
     h, real, first = _steps(scores, start, end, mask)
-    last, best = ops.scan(step, ops.zeros_like(h[0]), (h, real, first))
+    last, best = scan(step, ops.zeros_like(h[0]), (h, real, first))
     earlier = ops.concatenate([ops.zeros_like(best[:1]), best[:-1]], axis=0)
     turned, moves = ops.transpose(transitions), ops.logical_and(real, ops.logical_not(first))
-    _, path = ops.scan(back, first_best(last), (earlier, moves[..., 0]), reverse=True)
+    _, path = scan(back, first_best(last), (earlier, moves[..., 0]), reverse=True)
     return ops.where(mask, ops.transpose(path), -1)
 
 

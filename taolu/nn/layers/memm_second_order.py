@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from taolu.nn.differentiate import scan
 from taolu.nn.layers import linear_chain
 from taolu.nn.layers.memm import DECODINGS
 from taolu.nn.layers.tag_head import TagHead, check_multiplier
@@ -204,9 +205,9 @@ def _viterbi(scores, pairs, triples, mask, local):
     f = ops.transpose(apply_mask(scores, mask), (1, 0, 2))
     nothing = ops.zeros_like(f[0])[:, :, None] + ops.zeros_like(pairs)
     nothing = nothing, ops.zeros_like(nothing, dtype="int32")
-    (best, _), (_, came) = ops.scan(step, nothing, (f, *steps))
+    (best, _), (_, came) = scan(step, nothing, (f, *steps))
     size = ops.shape(f)
     pair = linear_chain.first_best(ops.reshape(best, (size[1], states * states)))
     came = ops.reshape(came, (size[0], size[1], states * states))
-    _, path = ops.scan(back, pair, (came, real, first), reverse=True)
+    _, path = scan(back, pair, (came, real, first), reverse=True)
     return ops.where(mask, ops.transpose(path), -1)
