@@ -74,7 +74,8 @@ def _value(tokens, fault) -> Any:
         return html.unescape(token.value) if "&" in token.value else token.value
     if token.kind != 4 or token.value == "]":
         raise fault(token.start, "a value must come after a key.")
-    start, found = token.start, []
+    start = token.start
+    found: list[tuple[str, Any, int]] = []
     for token in tokens:
         if token.kind == 4 and token.value == "]":
             return found

@@ -72,6 +72,18 @@ class Partition:
         return tuple(physical.tolist() if names is None else (names[i] for i in physical))
 
     @property
+    def module_names(self) -> tuple[str, ...]:
+        """The names of the most visited nodes of each top module, three at most."""
+        found: list[list[str]] = [[] for _ in range(int(self.modules.max()) + 1)]
+        names, modules = self.names, self.modules.tolist()
+        for node in np.argsort(-self.rates, kind="stable").tolist():
+            own = found[modules[node]]
+            # States of one node share its name.
+            if len(own) < 3 and str(names[node]) not in own:
+                own.append(str(names[node]))
+        return tuple(", ".join(own) for own in found)
+
+    @property
     def memberships(self) -> tuple[dict[tuple[int, ...], float], ...]:
         """The lowest modules of each physical node, with the share of its visits in each.
 
