@@ -471,6 +471,17 @@ def test_scores_of_entities_have_a_row_for_each_label(inside, entities):
     (inside / "empty").touch()
     done = here("score", "empty", "--with", entities, "--gold")
     assert_fails(done, "empty: holds no labelled sentence")
+    done = here("score", "a.bio", "--with", "no.model", "--gold")
+    assert_fails(done, "no.model: no such")
+
+
+def test_says_which_labels_of_the_gold_a_model_cannot_find(inside, entities):
+    (inside / "c.bio").write_text(bio().replace("LOC", "GPE", 4), encoding="utf-8")
+    done = here("score", "c.bio", "--with", entities, "--gold")
+    assert done.returncode == 0
+    warning = f"taolu: {entities} does not know GPE: it finds none of these spans.\n"
+    assert done.stderr.decode() == warning
+    assert "GPE" in done.stdout.decode()
 
 
 # The command itself
