@@ -6,7 +6,7 @@ that stands twice weighs the sum.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,20 +43,24 @@ class Links:
     bipartite: int | None = None
 
 
-def as_links(links, *, directed: bool = False, nodes: int | None = None) -> Links:
-    """Returns the links of a matrix, of arrays, or of a NetworkX or igraph graph.
+def as_links(
+    links, *, directed: bool = False, nodes: int | None = None, weight: str = "weight"
+) -> Links:
+    """Returns the links of a matrix, of arrays, of a table, or of a NetworkX or igraph graph.
 
     Args:
         links: A matrix (nodes, nodes), dense or `scipy.sparse`; or a tuple of arrays, `(sources,
-            targets)` or `(sources, targets, weights)`; or a NetworkX or igraph graph, where the
-            weight of a link is its attribute `weight`, else 1; or `Links`, returned as they are.
+            targets)` or `(sources, targets, weights)`; or a NetworkX or igraph graph; or a pandas
+            table of links, with columns `source` and `target`, else the first two, where a table
+            whose columns are called as its rows is a matrix; or `Links`, returned as they are.
         directed: Whether links lead from source to target only. A graph does not decide this.
         nodes: How many nodes there are, for arrays of links; by default the largest id plus one.
+        weight: The attribute of a link in a graph, or the column, that is its weight, else 1.
 
     Raises:
         TypeError: `links` is none of these.
         ValueError: A weight is negative or no number, an id does not fit, a matrix is not square
-            or, without directions, not symmetric, or no link has a weight.
+            or, without directions, not symmetric, no link has a weight, or none the one asked for.
 
     Example:
         >>> found = as_links([[0, 1], [1, 0]])
@@ -68,9 +72,11 @@ def as_links(links, *, directed: bool = False, nodes: int | None = None) -> Link
     if isinstance(links, tuple):
         found = _from_arrays(links, directed, nodes)
     elif hasattr(links, "adj") and hasattr(links, "number_of_nodes"):
-        found = _from_networkx(links, directed)
+        found = _from_networkx(links, directed, weight)
     elif hasattr(links, "get_edgelist") and hasattr(links, "vcount"):
-        found = _from_igraph(links, directed)
+        found = _from_igraph(links, directed, weight)
+    elif hasattr(links, "columns") and hasattr(links, "to_numpy"):
+        found = _from_table(links, directed, weight)
     else:
         found = _from_matrix(links, directed)
     _check_weights(found.weights)
@@ -153,23 +159,67 @@ def _check_symmetric(matrix) -> None:
         )
 
 
-def _from_networkx(graph, directed) -> Links:
+def _from_networkx(graph, directed, weight) -> Links:
     names = tuple(graph)
     place = {name: i for i, name in enumerate(names)}
-    edges = list(graph.edges(data="weight", default=1))
+    edges = list(graph.edges(data=weight))
+    if weight != "weight" and edges and all(edge[2] is None for edge in edges):
+        known = sorted({str(key) for _, _, own in graph.edges(data=True) for key in own})
+        raise _without(weight, known)
     sources = np.fromiter((place[edge[0]] for edge in edges), np.int32, len(edges))
     targets = np.fromiter((place[edge[1]] for edge in edges), np.int32, len(edges))
-    weights = _numbers([edge[2] for edge in edges])
+    weights = _numbers([1 if edge[2] is None else edge[2] for edge in edges])
     return Links(sources, targets, weights, len(names), directed, names)
 
 
-def _from_igraph(graph, directed) -> Links:
+def _from_igraph(graph, directed, weight) -> Links:
     pairs = np.asarray(graph.get_edgelist(), dtype=np.int32).reshape(-1, 2)
-    weighted = "weight" in graph.es.attributes()
-    weights = _numbers(graph.es["weight"]) if weighted else np.ones(len(pairs))
+    weighted = weight in graph.es.attributes()
+    if not weighted and weight != "weight":
+        raise _without(weight, graph.es.attributes())
+    weights = _numbers(graph.es[weight]) if weighted else np.ones(len(pairs))
     names = tuple(graph.vs["name"]) if "name" in graph.vs.attributes() else None
     sources, targets = np.ascontiguousarray(pairs.T)
     return Links(sources, targets, weights, graph.vcount(), directed, names)
+
+
+def _from_table(table, directed, weight) -> Links:
+    columns = list(table.columns)
+    if columns == list(table.index):
+        found = _from_matrix(table.to_numpy(), directed)
+        return replace(found, names=tuple(columns))
+    if len(columns) < 2:
+        raise ValueError(
+            f"`links` must have a column of sources and one of targets. Received: {columns}."
+        )
+    sides = ["source", "target"] if {"source", "target"} <= set(columns) else columns[:2]
+    if weight not in columns and weight != "weight":
+        raise _without(weight, columns)
+    weights = _numbers(table[weight]) if weight in columns else np.ones(len(table))
+    ends = np.concatenate([table[side].to_numpy() for side in sides])
+    if ends.dtype.kind in "iu":
+        numbers, ids = np.unique(ends, return_inverse=True)
+        names = tuple(numbers.tolist())
+    else:
+        place: dict[Any, int] = {}
+        # A missing name differs from itself, or is None.
+        missing = [i for i, name in enumerate(ends) if name is None or name != name]
+        if missing:
+            row = missing[0] % len(table)
+            raise ValueError(
+                f"`links` must name both nodes in each row. Received: none, row {row}."
+            )
+        ids = np.array([place.setdefault(name, len(place)) for name in ends], dtype=np.int32)
+        names = tuple(place)
+    sources, targets = np.split(ids.astype(np.int32), 2)
+    return Links(sources, targets, weights, len(names), directed, names)
+
+
+def _without(weight, known) -> ValueError:
+    return ValueError(
+        f"`weight` must name an attribute of links. Received: weight={weight!r}; they have "
+        f"{', '.join(map(str, known)) if known else 'none'}."
+    )
 
 
 def _check_weights(weights, some: bool = True) -> None:
