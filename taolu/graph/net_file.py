@@ -30,6 +30,48 @@ _LAYERS = {
 }
 
 
+@dataclass(frozen=True)
+class _Links:
+    """The links of a section.
+
+    Attributes:
+        numbers: Nodes of the section, by their number in the file, int64.
+        ends: Source and target of each link, as places among these, int (links, 2).
+        weights: Of each link, float64 (links,).
+        offsets: Where each stands in the file, int64 (links,).
+        arcs: Whether each leads from source to target only, bool (links,); None where the section
+            does not say.
+    """
+
+    numbers: np.ndarray
+    ends: np.ndarray
+    weights: np.ndarray
+    offsets: np.ndarray
+    arcs: np.ndarray | None
+
+    @staticmethod
+    def joined(parts: list["_Links"]) -> "_Links":
+        if len(parts) == 1:
+            return parts[0]
+        sizes = [part.weights.size for part in parts]
+        starts = np.cumsum([0] + [part.numbers.size for part in parts])
+        none = [np.zeros(0, dtype=np.int64)]
+        ends = [part.ends + start for part, start in zip(parts, starts, strict=False)]
+        arcs = None
+        if any(part.arcs is not None for part in parts):
+            arcs = [
+                np.zeros(size, dtype=bool) if part.arcs is None else part.arcs
+                for part, size in zip(parts, sizes, strict=True)
+            ]
+        return _Links(
+            np.concatenate([part.numbers for part in parts] + none),
+            np.concatenate([*ends, np.zeros((0, 2), dtype=np.int64)]),
+            np.concatenate([part.weights for part in parts] + none),
+            np.concatenate([part.offsets for part in parts] + none),
+            None if arcs is None else np.concatenate(arcs),
+        )
+
+
 @dataclass
 class _Net:
     """What was read so far; nodes and states by their number in the file."""
@@ -39,9 +81,7 @@ class _Net:
     announced: int | None = None
     bipartite: int | None = None
     states: dict[int, int] = field(default_factory=dict)
-    links: list[tuple[np.ndarray, np.ndarray, np.ndarray, bool | None, int]] = field(
-        default_factory=list
-    )
+    links: list["_Links"] = field(default_factory=list)
     layers: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
 
@@ -98,7 +138,7 @@ def _read_section(net, head, begin, end) -> None:
         name = "multilayer" if name == "multiplex" else name
         columns, what = _LAYERS[name]
         table = read_table(net.source, begin, end, columns, weight=len(columns), what=what)
-        ids = _numbers(net.source, table)
+        ids = _numbers(net.source, table)[table.ids]
         if name == "inter":
             _between_layers(net.source, table, ids)
         old = net.layers.get(name)
@@ -158,14 +198,12 @@ def _read_states(net, begin, end) -> None:
 
 
 def _numbers(source, table: Table) -> np.ndarray:
-    """The numbers that stand for names, int64 (rows, names in a row)."""
+    """The number that each name of a table stands for, int64 (names,)."""
     wrong = [i for i, name in enumerate(table.names) if not name.isdigit() or len(name) > 18]
     if wrong:
         row = int(np.argmax(np.isin(table.ids, wrong).any(axis=1)))
         raise source.fault(int(table.offsets[row]), "a node must have a whole number, 0 or more.")
-    if not table.names:
-        return np.zeros(table.ids.shape, dtype=np.int64)
-    return np.array([int(name) for name in table.names], dtype=np.int64)[table.ids]
+    return np.array([int(name) for name in table.names], dtype=np.int64)
 
 
 def _between_layers(source, table, ids) -> None:
@@ -177,78 +215,67 @@ def _between_layers(source, table, ids) -> None:
 
 def _read_links(net, arcs, begin, end) -> None:
     table = read_table(net.source, begin, end, (0, 1), weight=2)
-    sources, targets = _numbers(net.source, table).T
-    net.links.append((sources, targets, table.weights, arcs, table.offsets))
+    _add(net, _numbers(net.source, table), table.ids, table.weights, table.offsets, arcs)
 
 
 def _read_lists(net, arcs, begin, end) -> None:
-    sources, targets, offsets = [], [], []
+    ends, offsets = [], []
     for offset, line in _lines(net.source, begin, end):
-        numbers = [_whole(net.source, offset, word) for word in line.split()]
-        sources += numbers[:1] * (len(numbers) - 1)
-        targets += numbers[1:]
-        offsets += [offset] * (len(numbers) - 1)
-    ends = np.array(sources, dtype=np.int64), np.array(targets, dtype=np.int64)
-    net.links.append((*ends, np.ones(len(sources)), arcs, np.array(offsets, dtype=np.int64)))
+        first, *others = [_whole(net.source, offset, word) for word in line.split()]
+        ends += [(first, other) for other in others]
+        offsets += [offset] * len(others)
+    found = np.array(ends, dtype=np.int64).reshape(-1, 2)
+    places = np.array(offsets, dtype=np.int64)
+    numbers, ids = np.unique(found, return_inverse=True)
+    _add(net, numbers, ids.reshape(-1, 2), np.ones(len(ends)), places, arcs)
 
 
-def _links(net):
-    """All links in one, and what their sections say of directions."""
-    if not net.links:
-        none = np.zeros(0, dtype=np.int64)
-        return none, none, np.zeros(0), None, none
-    sources, targets, weights, arcs, offsets = zip(*net.links, strict=True)
-    said = None
-    if any(arcs):
-        sizes = [part.size for part in sources]
-        said = np.repeat([arc is True for arc in arcs], sizes)
-    return *(np.concatenate(part) for part in (sources, targets, weights)), said, offsets
+def _add(net, numbers, ends, weights, offsets, arcs) -> None:
+    said = None if arcs is None else np.full(weights.size, arcs)
+    net.links.append(_Links(numbers, ends, weights, offsets, said))
 
 
-def _places(net, numbers, ends, offsets, rule) -> list[np.ndarray]:
-    """Where the ends of links stand among sorted numbers; the others are an error."""
-    places = []
-    for part in ends:
-        place = np.searchsorted(numbers, part)
-        place[place == numbers.size] = 0
-        wrong = numbers[place] != part if numbers.size else np.ones(part.size, dtype=bool)
-        if wrong.any():
-            i = int(np.argmax(wrong))
-            raise net.source.fault(int(np.concatenate(offsets)[i]), rule.format(part[i]))
-        places.append(place)
-    return places
+def _places(net, numbers, links: _Links, rule) -> np.ndarray:
+    """Where the ends of links stand among sorted numbers, int64 (links, 2); others are an error."""
+    place = np.searchsorted(numbers, links.numbers)
+    place[place == numbers.size] = 0
+    wrong = numbers[place] != links.numbers if numbers.size else np.ones(place.size, dtype=bool)
+    if wrong.any():
+        row, side = np.argwhere(wrong[links.ends])[0]
+        number = links.numbers[links.ends[row, side]]
+        raise net.source.fault(int(links.offsets[row]), rule.format(number))
+    return place[links.ends]
 
 
 def _plain(net) -> Gathered:
-    sources, targets, weights, arcs, offsets = _links(net)
-    used = np.unique(np.concatenate([sources, targets]))
+    links = _Links.joined(net.links)
     if net.announced is None:  # then links may add nodes
-        for number in used.tolist():
+        for number in links.numbers.tolist():
             net.vertices.setdefault(number, str(number))
     numbers = np.array(sorted(net.vertices), dtype=np.int64)
     rule = f"a link must join two of the {net.announced} nodes of *Vertices, not {{}}."
-    sources, targets = _places(net, numbers, (sources, targets), offsets, rule)
+    sources, targets = _places(net, numbers, links, rule).T
     names = [net.vertices[number] for number in numbers.tolist()]
     bipartite = None
     if net.bipartite is not None:
         bipartite = int(np.searchsorted(numbers, net.bipartite))
         same = (sources < bipartite) == (targets < bipartite)
         if same.any():
-            offset = int(np.concatenate(offsets)[np.argmax(same)])
             rule = f"a link must join a node below {net.bipartite} and another."
-            raise net.source.fault(offset, rule)
-    return Gathered(sources, targets, weights, names, arcs, bipartite=bipartite)
+            raise net.source.fault(int(links.offsets[np.argmax(same)]), rule)
+    return Gathered(sources, targets, links.weights, names, links.arcs, bipartite=bipartite)
 
 
 def _stated(net) -> Gathered:
     if net.bipartite is not None:
         raise CorpusError(f"{net.source.path}: a file must not have both *States and *Bipartite.")
-    sources, targets, weights, arcs, offsets = _links(net)
+    links = _Links.joined(net.links)
     numbers = np.array(sorted(net.states), dtype=np.int64)
-    rule = "a link must join two of the *States, not {}."
-    sources, targets = _places(net, numbers, (sources, targets), offsets, rule)
+    sources, targets = _places(
+        net, numbers, links, "a link must join two of the *States, not {}."
+    ).T
     physical, names = _physical(net, [net.states[number] for number in numbers.tolist()])
-    return Gathered(sources, targets, weights, names, arcs, physical=physical)
+    return Gathered(sources, targets, links.weights, names, links.arcs, physical=physical)
 
 
 def _physical(net, nodes) -> tuple[np.ndarray, list[str]]:

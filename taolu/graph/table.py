@@ -4,6 +4,7 @@ Names become numbers in the order in which they come, through a hash table of th
 Python object is made per row, only one per name.
 """
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -117,13 +118,19 @@ def _names(source, spans) -> list[bytes]:
 
 def _finish_weights(source, table, spans) -> None:
     """Reads what the kernel left, and checks all weights."""
-    weights = table.weights
-    for row in np.flatnonzero(np.isnan(weights)):
-        start, end = spans[row]
-        text = source.data[start:end]
-        if not _NUMBER.fullmatch(text):
-            raise source.fault(int(start), "a weight must be a number.")
-        weights[row] = float(text)
+    weights, data = table.weights, source.data
+    rows = np.flatnonzero(np.isnan(weights))
+    starts, ends = spans[rows].T.tolist()
+    texts = [data[start:end] for start, end in zip(starts, ends, strict=True)]
+    try:
+        # float would take 1_000 for a thousand.
+        weights[rows] = [math.nan if b"_" in text else float(text) for text in texts]
+    except ValueError:
+        weights[rows] = math.nan
+    if np.isnan(weights[rows]).any():
+        for row, text in zip(rows.tolist(), texts, strict=True):
+            if not _NUMBER.fullmatch(text):
+                raise source.fault(int(table.offsets[row]), "a weight must be a number.")
     wrong = ~((weights >= 0) & (weights < np.inf))
     if wrong.any():
         offset = int(table.offsets[np.argmax(wrong)])
