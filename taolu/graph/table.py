@@ -19,6 +19,7 @@ TAB, COMMA, SEMICOLON = 9, 44, 59
 _POWERS = np.array([float(f"1e{k}") for k in range(23)])
 _NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.I)
 _FIRST_SLOTS = 1 << 12
+_ROWS_AT_ONCE = 1 << 18
 
 # What the kernel says of the line it stops at.
 _SHORT, _EMPTY, _OPEN, _GLUED = 1, 2, 3, 4
@@ -118,19 +119,20 @@ def _names(source, spans) -> list[bytes]:
 
 def _finish_weights(source, table, spans) -> None:
     """Reads what the kernel left, and checks all weights."""
-    weights, data = table.weights, source.data
-    rows = np.flatnonzero(np.isnan(weights))
-    starts, ends = spans[rows].T.tolist()
-    texts = [data[start:end] for start, end in zip(starts, ends, strict=True)]
-    try:
-        # float would take 1_000 for a thousand.
-        weights[rows] = [math.nan if b"_" in text else float(text) for text in texts]
-    except ValueError:
-        weights[rows] = math.nan
-    if np.isnan(weights[rows]).any():
-        for row, text in zip(rows.tolist(), texts, strict=True):
-            if not _NUMBER.fullmatch(text):
-                raise source.fault(int(table.offsets[row]), "a weight must be a number.")
+    weights = table.weights
+    left = np.flatnonzero(np.isnan(weights))
+    for rows in np.split(left, range(_ROWS_AT_ONCE, left.size, _ROWS_AT_ONCE)):
+        starts, ends = spans[rows].T.tolist()
+        texts = [source.data[start:end] for start, end in zip(starts, ends, strict=True)]
+        try:
+            # float would take 1_000 for a thousand.
+            weights[rows] = [math.nan if b"_" in text else float(text) for text in texts]
+        except ValueError:
+            weights[rows] = math.nan
+        if np.isnan(weights[rows]).any():
+            for row, text in zip(rows.tolist(), texts, strict=True):
+                if not _NUMBER.fullmatch(text):
+                    raise source.fault(int(table.offsets[row]), "a weight must be a number.")
     wrong = ~((weights >= 0) & (weights < np.inf))
     if wrong.any():
         offset = int(table.offsets[np.argmax(wrong)])
