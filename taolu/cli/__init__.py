@@ -10,6 +10,7 @@ import typer
 
 from taolu.cli.cut import cut
 from taolu.cli.exits import MISUSED, Stopped, fail, prepare_streams, say, stopping
+from taolu.cli.group import group
 from taolu.cli.guide import guide
 from taolu.cli.learn import learn
 from taolu.cli.predict import predict
@@ -21,7 +22,7 @@ from taolu.errors import TaoluError
 app = typer.Typer(
     name="taolu", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
 )
-for verb in (learn, cut, show, score, predict, guide):
+for verb in (learn, cut, group, show, score, predict, guide):
     app.command()(verb)
 app.add_typer(train, name="train")
 
@@ -37,6 +38,7 @@ def _taolu(
     taolu learn novel.txt                   a dictionary out of raw text, and what it saves
     taolu cut other.txt --with novel.taolu  that text, cut into words
     taolu show novel.taolu --html           the report, in the browser
+    taolu group links.tsv                   the modules of any network
     taolu train tag train.bio -o ner.model  a tagger out of labelled text
     taolu predict ner.model other.txt       that text, its entities marked
     taolu guide                             the manual

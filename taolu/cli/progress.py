@@ -120,3 +120,35 @@ def training() -> Iterator[Callable[[str, int, int], None]]:
                 console.print(f"{stage}: {note}", highlight=False, markup=False)
 
         yield report
+
+
+@contextlib.contextmanager
+def trials() -> Iterator[Callable[[int, int, float], None]]:
+    """Yields a function `report(done, total, bits)` that draws a bar of trials and the best so far.
+
+    Until it is first called, reading is what is shown.
+    """
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=console, disable=not _is_watched(console)) as bars:
+        task = bars.add_task(STAGES["read"], total=None, note="")
+
+        def report(done: int, total: int, bits: float) -> None:
+            note = f"{done}/{total}" + (f"  best {bits:.6f} bits" if done else "")
+            bars.update(
+                task,
+                description="trials 试探",
+                completed=done,
+                total=total,
+                note=note,
+                refresh=True,
+            )
+
+        yield report

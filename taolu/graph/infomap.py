@@ -5,7 +5,7 @@ or of a part of a module makes the description shorter; see `two_level` and `hie
 trial is returned.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -105,6 +105,7 @@ def infomap(
     recorded: bool = False,
     to_nodes: bool = False,
     nodes: int | None = None,
+    report: Callable[[int, int, float], None] | None = None,
 ) -> Partition:
     """Returns the modules, and modules in modules, that describe a random walk shortest.
 
@@ -125,6 +126,8 @@ def infomap(
         recorded: Whether teleports count as flow.
         to_nodes: Whether a teleport lands on any node with the same probability.
         nodes: How many nodes there are, for arrays of links.
+        report: Called after each trial with how many are done, how many there are, and the fewest
+            bits per step so far.
 
     Raises:
         TypeError: `links` is of no known kind.
@@ -177,10 +180,14 @@ def infomap(
     found = _side_by_side(trial, seeds, int(threads))
     bits, columns = next(found)
     lengths = [bits.total]
+    if report:
+        report(1, len(seeds), bits.total)
     for other in found:
         lengths.append(other[0].total)
         if other[0].total < bits.total:
             bits, columns = other
+        if report:
+            report(len(lengths), len(seeds), bits.total)
     return Partition(_paths(columns, flow.rates), bits, flow, np.array(lengths))
 
 

@@ -11,7 +11,7 @@ from command import assert_fails, assert_works, environment, run
 
 text, book = command.text, command.book
 
-VERBS = ("learn", "cut", "show", "score", "train", "predict", "guide")
+VERBS = ("learn", "cut", "group", "show", "score", "train", "predict", "guide")
 TASKS = ("tag",)
 ESCAPE = "\x1b"
 
