@@ -18,13 +18,15 @@ nodes, on any of them with the same probability.
 A link from a node to itself counts once, keeps the walker where it is, and never leaves a module.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from taolu._kernel import kernel
+from taolu.graph.bipartite import check_kinds, visits_to_first_kind
 from taolu.graph.links import as_links
+from taolu.graph.markov_time import MarkovTime
 
 STEPS = 1000  # 0.85**200 is below 1e-14 already
 STEADY = 1e-14  # sum of changes at which visit rates are taken as found
@@ -79,6 +81,10 @@ def link_flow(
     recorded: bool = False,
     to_nodes: bool = False,
     nodes: int | None = None,
+    markov_time: float = 1.0,
+    variable_markov_time: bool = False,
+    markov_damping: float = 1.0,
+    first_kind_only: bool = True,
 ) -> Flow:
     """Returns how often a random walker visits each node and passes each link.
 
@@ -94,10 +100,16 @@ def link_flow(
         to_nodes: Whether a teleport lands on any node with the same probability, instead of on
             links by weight.
         nodes: How many nodes there are, for arrays of links.
+        markov_time: Steps from one description to the next: more make larger modules, fewer than
+            one smaller ones. See `MarkovTime`.
+        variable_markov_time: Whether they are more where there are fewer ways to go.
+        markov_damping: How little they vary, from 0 to 1.
+        first_kind_only: Where `Links` are `bipartite`, whether visits count only at nodes of the
+            first kind; see `bipartite`.
 
     Raises:
         TypeError: `links` is of no known kind.
-        ValueError: `links` or `teleportation` break a rule.
+        ValueError: An argument breaks a rule, or teleports are recorded at other times.
 
     Example:
         >>> link_flow(([0, 1, 2], [1, 2, 0], [1.0, 1.0, 2.0])).rates.tolist()
@@ -108,17 +120,33 @@ def link_flow(
     References:
         Rosvall, Bergstrom, Maps of random walks on complex networks reveal community structure,
         2008. Lambiotte, Rosvall, Ranking and clustering of nodes in networks with smart
-        teleportation, 2012.
+        teleportation, 2012. Kheirkhahzadeh, Lancichinetti, Rosvall, Efficient community detection
+        of network flows for varying Markov times and bipartite networks, 2016.
     """
     if not 0 < teleportation < 1:
         raise ValueError(
             f"`teleportation` must lie between 0 and 1. Received: teleportation={teleportation}."
         )
+    time = MarkovTime(markov_time, variable_markov_time, markov_damping)
+    time.check()
+    if recorded and not time.plain:
+        raise ValueError(
+            "`markov_time` must be 1 and not vary where teleports are recorded. Received: "
+            f"markov_time={time.time}, variable_markov_time={time.variable}."
+        )
     given = as_links(links, directed=directed, nodes=nodes)
     _check_physical(given)
-    if not (directed or given.directed):
-        return _undirected(given)
-    return _directed(given, teleportation, recorded, to_nodes)
+    first = given.bipartite if first_kind_only else None
+    if first is not None:
+        check_kinds(given, recorded=recorded, variable=variable_markov_time)
+        time = replace(time, time=2 * time.time)
+    if directed or given.directed:
+        flow = _directed(given, teleportation, recorded, to_nodes, time)
+    else:
+        flow = _undirected(given, time)
+    if first is None:
+        return flow
+    return replace(flow, rates=visits_to_first_kind(flow.leaving, flow.entering, first))
 
 
 def _check_physical(links) -> None:
@@ -133,7 +161,7 @@ def _check_physical(links) -> None:
         )
 
 
-def _undirected(links) -> Flow:
+def _undirected(links, time) -> Flow:
     away = links.sources != links.targets
     loops = np.bincount(links.sources[~away], links.weights[~away], links.nodes)
     flow = links.weights.copy()
@@ -141,9 +169,13 @@ def _undirected(links) -> Flow:
     leaving = np.bincount(links.sources, flow, links.nodes)
     leaving += np.bincount(links.targets, flow, links.nodes)
     total = leaving.sum() + loops.sum()
+    rates = (leaving + loops) / total
+    if not time.plain:
+        flow *= time.of_links(links, rates, directed=False)
+        leaving = np.bincount(links.sources, flow, links.nodes)
+        leaving += np.bincount(links.targets, flow, links.nodes)
     starts, neighbours, between = _rows(links, 2 * flow / total)
     leaving = leaving / total
-    rates = leaving + loops / total
     return Flow(
         rates,
         starts,
@@ -156,7 +188,7 @@ def _undirected(links) -> Flow:
     )
 
 
-def _directed(links, teleportation, recorded, to_nodes) -> Flow:
+def _directed(links, teleportation, recorded, to_nodes, time) -> Flow:
     sources, targets, weights = links.sources, links.targets, links.weights
     out = np.bincount(sources, weights, links.nodes)
     stuck = out == 0
@@ -175,6 +207,8 @@ def _directed(links, teleportation, recorded, to_nodes) -> Flow:
         flow /= flow.sum()
         rates = np.bincount(targets, flow, links.nodes)
     away = np.where(sources != targets, flow, 0.0)
+    if not time.plain:
+        away *= time.of_links(links, rates, directed=True)
     leaving = np.bincount(sources, away, links.nodes)
     entering = np.bincount(targets, away, links.nodes)
     starts, neighbours, between = _rows(links, away)

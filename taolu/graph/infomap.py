@@ -105,6 +105,8 @@ def infomap(
     recorded: bool = False,
     to_nodes: bool = False,
     nodes: int | None = None,
+    markov_time: float = 1.0,
+    variable_markov_time: bool = False,
     report: Callable[[int, int, float], None] | None = None,
 ) -> Partition:
     """Returns the modules, and modules in modules, that describe a random walk shortest.
@@ -126,6 +128,8 @@ def infomap(
         recorded: Whether teleports count as flow.
         to_nodes: Whether a teleport lands on any node with the same probability.
         nodes: How many nodes there are, for arrays of links.
+        markov_time: Steps from one description to the next: more make larger modules.
+        variable_markov_time: Whether they are more where there are fewer ways to go.
         report: Called after each trial with how many are done, how many there are, and the fewest
             bits per step so far.
 
@@ -158,6 +162,8 @@ def infomap(
             recorded=recorded,
             to_nodes=to_nodes,
             nodes=nodes,
+            markov_time=markov_time,
+            variable_markov_time=variable_markov_time,
         )
     network = whole(flow)
     seeds = np.random.default_rng(rng).integers(1, 2**32, int(trials))
