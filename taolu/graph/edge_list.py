@@ -73,7 +73,11 @@ def _fields(line, separator) -> list[str]:
     text = line.decode("utf-8").strip("\r\n ")
     if separator == SPACES:
         return text.split()
-    return [field.strip() for field in next(csv.reader([text], delimiter=chr(separator)))]
+    try:
+        fields = next(csv.reader([text.replace("\r", " ")], delimiter=chr(separator)))
+    except csv.Error:  # a field of more than 131072 characters names no column
+        return []
+    return [field.strip() for field in fields]
 
 
 def _columns(source, begin, fields, weight) -> tuple[tuple[int, int, int], bool]:

@@ -13,6 +13,7 @@ from taolu.graph.source import Source
 _TOKEN = re.compile(
     r'\s*(?:\#[^\n]*\s*)*(?:([A-Za-z_][\w.]*)|([+-]?[\d.][\w.+-]*)|"([^"]*)"|([\[\]]))', re.A
 )
+MOST_DEPTH = 100
 _REST = re.compile(r"(?:\s+|#[^\n]*)*")
 
 
@@ -67,7 +68,7 @@ def _tokens(text, fault) -> Iterator[_Token]:
     yield _Token(0, "", max(0, len(text.rstrip()) - 1))
 
 
-def _value(tokens, fault) -> Any:
+def _value(tokens, fault, depth: int = 0) -> Any:
     """What comes after a key: a string, or the list of keys and values between brackets."""
     token = next(tokens)
     if token.kind in (2, 3):
@@ -75,6 +76,8 @@ def _value(tokens, fault) -> Any:
     if token.kind != 4 or token.value == "]":
         raise fault(token.start, "a value must come after a key.")
     start = token.start
+    if depth == MOST_DEPTH:
+        raise fault(start, f"brackets must not stand in more than {MOST_DEPTH} others.")
     found: list[tuple[str, Any, int]] = []
     for token in tokens:
         if token.kind == 4 and token.value == "]":
@@ -83,7 +86,7 @@ def _value(tokens, fault) -> Any:
             raise fault(start, "a bracket must be closed.")
         if token.kind != 1:
             raise fault(token.start, "a key must come before a value.")
-        found.append((token.value, _value(tokens, fault), token.start))
+        found.append((token.value, _value(tokens, fault, depth + 1), token.start))
     raise fault(start, "a bracket must be closed.")
 
 

@@ -32,6 +32,8 @@ def read_graphml(source: Source, weight: str) -> Gathered:
     except expat.ExpatError as error:
         reason = expat.ErrorString(error.code)
         raise CorpusError(f"{source.path}, line {error.lineno}: no XML ({reason}).") from None
+    except (LookupError, ValueError) as error:  # of the encoding that the first line names
+        raise CorpusError(f"{source.path}, line 1: no XML ({error}).") from None
     return reading.gathered(weight)
 
 
@@ -48,10 +50,11 @@ class _Reading:
         self.parser.StartDoctypeDeclHandler = self.doctype
         self.keys: dict[str, str] = {}
         self.defaults: dict[str, str] = {}  # of attributes of edges
-        self.key = ""
+        self.key, self.of_links = "", False
         self.places: dict[str, int] = {}
-        self.nodes: list[dict[str, str]] = []
-        self.links: list[tuple[dict[str, Any], int]] = []
+        self.nodes: list[tuple[str, dict[str, str]]] = []  # id and attributes
+        self.ends: list[tuple[str | None, str | None]] = []
+        self.links: list[tuple[dict[str, Any], int]] = []  # attributes, and where they stand
         self.arcs: list[bool] = []
         self.directed = [False]
         self.inside: list[dict[str, Any]] = []
@@ -88,7 +91,7 @@ class _Reading:
             self.inside[-1][self.keys.get(self.data, self.data)] = "".join(self.text).strip()
             self.data = None
         elif tag == "default" and self.data is not None:
-            self.defaults[self.keys[self.data]] = "".join(self.text).strip()
+            self.defaults[self.keys.get(self.data, self.data)] = "".join(self.text).strip()
             self.data = None
 
     def characters(self, text) -> None:
@@ -118,12 +121,12 @@ class _Reading:
         if number is None or number in self.places:
             raise self.fault(self.now(), f"a node must have an id of its own, not {number}.")
         self.places[number] = len(self.nodes)
-        self.nodes.append({"id": number})
-        self.inside.append(self.nodes[-1])
+        self.nodes.append((number, {}))
+        self.inside.append(self.nodes[-1][1])
 
     def start_edge(self, own) -> None:
-        ends = {side: own.get(side) for side in ("source", "target")}
-        self.links.append((dict(ends), self.now()))
+        self.ends.append((own.get("source"), own.get("target")))
+        self.links.append(({}, self.now()))
         said = own.get("directed")
         self.arcs.append(self.directed[-1] if said is None else said in ("true", "1"))
         self.inside.append(self.links[-1][0])
@@ -137,14 +140,15 @@ class _Reading:
         ends = np.empty((len(self.links), 2), dtype=np.int64)
         for row, (own, start) in enumerate(self.links):
             for column, side in enumerate(("source", "target")):
-                place = self.places.get(own[side])
+                number = self.ends[row][column]
+                place = None if number is None else self.places.get(number)
                 if place is None:
-                    rule = f"the {side} of an edge must be the id of a node, not {own[side]}."
+                    rule = f"the {side} of an edge must be the id of a node, not {number}."
                     raise self.fault(start, rule)
                 ends[row, column] = place
             for name, value in self.defaults.items():
                 own.setdefault(name, value)
         weights = attribute_weights(self.source, self.links, weight, self.fault)
-        names = [own.get("label") or own.get("name") or own["id"] for own in self.nodes]
+        names = [own.get("label") or own.get("name") or number for number, own in self.nodes]
         arcs = np.array(self.arcs, dtype=bool)
         return Gathered(ends[:, 0], ends[:, 1], weights, names, arcs)

@@ -14,6 +14,7 @@ import numpy as np
 
 from taolu.errors import CorpusError
 from taolu.graph.gathered import Gathered
+from taolu.graph.links import MOST_NODES
 from taolu.graph.multilayer import expand, explicit
 from taolu.graph.source import Source
 from taolu.graph.table import Table, read_table
@@ -21,6 +22,7 @@ from taolu.graph.table import Table, read_table
 _SECTION = re.compile(rb"^[ \t]*\*[^\n]*", re.M)
 _NODE = re.compile(r'\s*(\S+)(?:\s+(?:"(.*?)"(?=\s|$)|([^\s"]\S*)))?(?=\s|$)')
 _STATE = re.compile(r"\s*(\S+)\s+(\S+)(?=\s|$)")
+MOST_DIGITS = 18  # of a number that fits into 64 bits
 _LINKS = {"edges": False, "arcs": True, "links": None, "bipartite": None}
 _LISTS = {"edgeslist": False, "arcslist": True}
 _LAYERS = {
@@ -153,7 +155,7 @@ def _read_section(net, head, begin, end) -> None:
 
 
 def _whole(source, offset, text) -> int:
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
         raise source.fault(offset, "a node must have a whole number, 0 or more.")
     return int(text)
 
@@ -162,6 +164,8 @@ def _read_vertices(net, head, words, begin, end) -> None:
     source = net.source
     if words:
         net.announced = _whole(source, head.start(), words[0])
+        if net.announced > MOST_NODES:
+            raise source.fault(head.start(), f"there must be at most {MOST_NODES} nodes.")
     if words[1:]:  # Pajek's two modes: how many nodes there are, and how many of the first kind
         net.bipartite = _whole(source, head.start(), words[1]) + 1
     for offset, line in _lines(source, begin, end):
@@ -199,7 +203,9 @@ def _read_states(net, begin, end) -> None:
 
 def _numbers(source, table: Table) -> np.ndarray:
     """The number that each name of a table stands for, int64 (names,)."""
-    wrong = [i for i, name in enumerate(table.names) if not name.isdigit() or len(name) > 18]
+    wrong = [
+        i for i, name in enumerate(table.names) if not name.isdigit() or len(name) > MOST_DIGITS
+    ]
     if wrong:
         row = int(np.argmax(np.isin(table.ids, wrong).any(axis=1)))
         raise source.fault(int(table.offsets[row]), "a node must have a whole number, 0 or more.")

@@ -70,8 +70,10 @@ def said(links):
             '<graphml xmlns="http://graphml.graphdrawing.org/xmlns">'
             '<key id="d0" for="edge" attr.name="weight"><default>1</default></key>'
             '<key id="d1" for="node" attr.name="label"/><graph edgedefault="undirected">'
-            '<node id="n"><data key="d1">天</data></node><node id="m"><data key="d1">地</data>'
-            '</node><node id="人 间"/><edge source="n" target="m"><data key="d0">2</data></edge>'
+            '<node id="n"><data key="d1">天</data><data key="id">9</data></node>'
+            '<node id="m"><data key="source">9</data><data key="d1">地</data>'
+            '</node><node id="人 间"/><edge source="n" target="m"><data key="d0">2</data>'
+            '<data key="source">x</data></edge>'
             '<edge source="人 间" target="m"><data key="d0">0.5</data></edge>'
             '<edge source="n" target="n"/></graph></graphml>',
         ),
@@ -214,6 +216,10 @@ def test_links_in_layers_stand_for_those_of_the_infomap_package(write, name, dir
         ("a.gml", "graph [\nnode [ id 1 ]\nedge [ source 1 target 2 ]]", r"line 3: the target"),
         ("a.gml", "graph [\nnode [ id 1 ]\n", r"line 1: a bracket must be closed"),
         ("a.gml", "graph [\nnode ]\n", r"line 2: a value must come after a key"),
+        ("a.gml", "graph [ a " + 200 * "[ a ", r"line 1: brackets must not stand in more than 100"),
+        ("a.net", "*Vertices 9999999999\n", r"line 1: there must be at most 2147483647 nodes"),
+        ("a.net", f"*Edges\n1 {10**20}\n", r"line 2: a node must have a whole number"),
+        ("a.graphml", "<?xml version='1.0' encoding='tf-8'?><graphml/>", r"line 1: no XML"),
         ("a.gml", 'graph [\nlabel "a\n', r"line 2: keys, numbers, strings"),
         (
             "a.gml",
