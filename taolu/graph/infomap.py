@@ -5,8 +5,9 @@ or of a part of a module makes the description shorter; see `two_level` and `hie
 trial is returned.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from taolu.graph.network import whole
 from taolu.graph.state_network import memberships
 from taolu.graph.two_level import two_level as search_two_level
 
+SHORTER = 1e-10  # bits; less does not make a trial worth others
+
 
 @dataclass(frozen=True)
 class Partition:
@@ -30,7 +33,7 @@ class Partition:
             none below.
         bits: Bits per step, with their parts.
         flow: What the walker does.
-        trials: Bits per step that each trial found, float64 (trials,).
+        trials: Bits per step that each trial found, float64 (trials,); those that were made.
     """
 
     paths: np.ndarray
@@ -99,6 +102,7 @@ def infomap(
     directed: bool = False,
     two_level: bool = False,
     trials: int = 1,
+    patience: int | None = None,
     rng=0,
     threads: int = 1,
     teleportation: float = 0.15,
@@ -120,7 +124,8 @@ def infomap(
             physical node share a code word in each module; see `Partition.memberships`.
         directed: Whether links lead from source to target only.
         two_level: Whether modules may have no modules.
-        trials: How many times to search; the shortest description is kept.
+        trials: How many times to search, at most; the shortest description is kept.
+        patience: After how many trials in a row that found nothing shorter to stop.
         rng: Seed, or NumPy generator, of the order in which nodes are tried. The same seed gives
             the same partition, on any number of threads.
         threads: Trials that run side by side.
@@ -150,7 +155,8 @@ def infomap(
         hierarchical organization in large integrated systems, 2011. Su Jianlin, 最小熵原理（五）：
         “层层递进”之社区发现与聚类, spaces.ac.cn/archives/7006, 2019.
     """
-    for name, value in (("trials", trials), ("threads", threads)):
+    patience = trials if patience is None else patience
+    for name, value in (("trials", trials), ("threads", threads), ("patience", patience)):
         if value != int(value) or value < 1:
             raise ValueError(f"`{name}` must be a whole number, at least 1. Received: {value}.")
     flow = links
@@ -183,21 +189,24 @@ def infomap(
             columns = search_two_level(network, state, columns[:, 0])[0][:, None]
         return codelength(flow, columns), columns
 
-    found = _side_by_side(trial, seeds, int(threads))
-    bits, columns = next(found)
-    lengths = [bits.total]
-    if report:
-        report(1, len(seeds), bits.total)
-    for other in found:
-        lengths.append(other[0].total)
-        if other[0].total < bits.total:
-            bits, columns = other
+    # Trials come in the order of their seeds, so where to stop does not depend on threads.
+    with closing(_side_by_side(trial, seeds, int(threads))) as found:
+        bits, columns = next(found)
+        lengths, idle = [bits.total], 0
         if report:
-            report(len(lengths), len(seeds), bits.total)
+            report(1, len(seeds), bits.total)
+        while idle < patience and len(lengths) < len(seeds):
+            other = next(found)
+            lengths.append(other[0].total)
+            idle = 0 if bits.total - other[0].total > SHORTER else idle + 1
+            if other[0].total < bits.total:
+                bits, columns = other
+            if report:
+                report(len(lengths), len(seeds), bits.total)
     return Partition(_paths(columns, flow.rates), bits, flow, np.array(lengths))
 
 
-def _side_by_side(trial, seeds, threads) -> Iterator[tuple[Codelength, np.ndarray]]:
+def _side_by_side(trial, seeds, threads) -> Generator[tuple[Codelength, np.ndarray], None, None]:
     if threads == 1 or len(seeds) == 1:
         yield from map(trial, seeds)
         return

@@ -285,8 +285,26 @@ def test_names_come_from_the_graph():
     assert isinstance(found.flow, Flow)
 
 
+def test_trials_end_when_patience_does():
+    links = networks.random_links(np.random.default_rng(6), 80, 200)
+    every = infomap(links, trials=30, rng=1).trials
+    for patience in (1, 2, 5):
+        best, idle, count = every[0], 0, 1
+        while count < 30 and idle < patience:
+            idle = 0 if best - every[count] > 1e-10 else idle + 1
+            best, count = min(best, every[count]), count + 1
+        for threads in (1, 3):
+            found = infomap(links, trials=30, rng=1, patience=patience, threads=threads)
+            np.testing.assert_array_equal(found.trials, every[:count])
+            assert found.codelength == every[:count].min()
+        assert patience == 5 or count < 30
+    assert infomap(networks.BARBELL, trials=30, patience=3).trials.size == 4
+
+
 @pytest.mark.parametrize("trials", [0, -1, 1.5])
 def test_bad_numbers_are_refused(trials):
+    with pytest.raises(ValueError, match=f"`patience` must be a whole.*Received: {trials}"):
+        infomap(networks.BARBELL, patience=trials)
     with pytest.raises(ValueError, match=f"`trials` must be a whole.*Received: {trials}"):
         infomap(networks.BARBELL, trials=trials)
     with pytest.raises(ValueError, match=f"`threads` must be a whole.*Received: {trials}"):
