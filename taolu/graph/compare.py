@@ -58,8 +58,8 @@ class Comparison:
 def compare(one, other) -> Comparison:
     """Returns how alike two partitions of the same nodes are.
 
-    Time grows with the nodes, and for the divergences with the square of the number of different
-    pairs of lowest modules, one of each partition, that nodes are in.
+    Time grows with the nodes, and for the divergences with the lowest modules of both times the
+    different pairs of them, one of each, that nodes are in.
 
     Args:
         one: A `Partition`, or a label for each node, (nodes,), of any kind. Labels compare with the
@@ -227,21 +227,37 @@ def _divergence(flow, truth: _Map, estimate: _Map) -> float:
 
 @kernel
 def _step_sums(lowest, other_lowest, masses, truth, estimate, sums):
-    """Fills for each cell: sum of s, sum of s log ratio; s and log ratio inside the cell alone."""
-    for c in range(masses.size):
+    """Fills for each cell: sum of s, sum of s log ratio; s and log ratio inside the cell alone.
+
+    Cells are sorted by their modules in the truth, from all of which a step leads to a module of
+    the estimate with the same probability; so these are added up once for each module of the truth.
+    """
+    rates = np.empty(estimate[0].size)
+    logs = np.empty(estimate[0].size)
+    first = 0
+    while first < masses.size:
+        start = lowest[first]
+        rates[:], logs[:] = 0.0, 0.0
+        whole, log_rate = 0.0, 0.0
         for d in range(masses.size):
-            if masses[d] <= 0.0:
-                continue
-            log_rate = _log_rate(lowest[c], lowest[d], truth)
-            if log_rate == -np.inf:
-                continue
-            ratio = log_rate - _log_rate(other_lowest[c], other_lowest[d], estimate)
-            rate = np.exp(log_rate)
-            sums[c, 0] += rate * masses[d]
-            sums[c, 1] += rate * masses[d] * ratio
-            if c == d:
-                sums[c, 2] = rate
-                sums[c, 3] = ratio
+            if d == 0 or lowest[d] != lowest[d - 1]:
+                log_rate = _log_rate(start, lowest[d], truth)
+            if masses[d] > 0.0 and log_rate > -np.inf:
+                rate = np.exp(log_rate) * masses[d]
+                whole += rate
+                rates[other_lowest[d]] += rate
+                logs[other_lowest[d]] += rate * log_rate
+        inside = _log_rate(start, start, truth)
+        c = first
+        while c < masses.size and lowest[c] == start:
+            sums[c, 0] = whole
+            for m in range(rates.size):
+                if rates[m] > 0.0:
+                    sums[c, 1] += logs[m] - rates[m] * _log_rate(other_lowest[c], m, estimate)
+            sums[c, 2] = np.exp(inside)
+            sums[c, 3] = inside - _log_rate(other_lowest[c], other_lowest[c], estimate)
+            c += 1
+        first = c
 
 
 @kernel
