@@ -9,7 +9,7 @@ import pytest
 PAGES = sorted((Path(__file__).parent.parent / "taolu" / "guide").glob("r*.md"))
 PLACEHOLDER = re.compile(r"\b[A-Z][A-Z_]*_(?:TABLE|TEXT|OUTPUT|COMMENT)\b|\b(?:TODO|TBD|FIXME)\b")
 # The other pages show single lines, which need a model or a text of the reader's own.
-SESSIONS = ("r03", "r07", "r10", "r11", "r16", "r22", "r23", "r26")
+SESSIONS = ("r01", "r03", "r07", "r10", "r11", "r16", "r22", "r23", "r26")
 
 
 def named(page):

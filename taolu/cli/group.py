@@ -167,6 +167,11 @@ def _options(found, two_level, seed, teleportation, recorded, to_nodes) -> dict[
     return options
 
 
+def _kind(found: "Links") -> str:
+    """What the walker visits: nodes, or where steps depend on the one before, states of nodes."""
+    return "nodes" if found.physical is None else "states"
+
+
 def _saved(partition: "Partition") -> float:
     one = partition.bits.one_level
     return 1 - partition.codelength / one if one > 0 else 0.0
@@ -177,7 +182,8 @@ def _summary(path, found: "Links", partition: "Partition", tree: "Tree") -> dict
     tops = [item for item in range(1, tree.modules + 1) if tree.levels[item] == 1]
     return {
         "network": str(path),
-        "nodes": found.nodes,
+        "nodes": found.nodes if found.physical is None else int(found.physical.max()) + 1,
+        **({} if found.physical is None else {"states": found.nodes}),
         "links": int(found.sources.size),
         "directed": found.directed,
         "levels": partition.levels,

@@ -1,10 +1,15 @@
 """`taolu group`: links in; a table, a tree, a page or JSON out; and what is wrong in one line."""
 
 import json
+import re
+import shlex
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import taolu as package
 from taolu.cli import main
 from taolu.graph import infomap, read_links
 
@@ -78,6 +83,21 @@ def test_json_holds_the_known_lengths_on_two_levels_and_more(taolu, ring):
     assert (found["levels"], len(found["modules"]), len(found["trials"])) == (2, 30, 3)
 
 
+def test_states_are_counted_as_states_and_named_by_their_nodes(taolu, tmp_path):
+    path = tmp_path / "a.net"
+    nodes = "".join(f'{k} "{name}"\n' for k, name in enumerate("ijklm", 1))
+    states = "".join(f"{k} {node}\n" for k, node in enumerate([1, 2, 3, 1, 4, 5], 1))
+    pairs = [(1, 2, 9), (2, 3, 9), (3, 1, 9), (4, 5, 9), (5, 6, 9), (6, 4, 9), (1, 4, 1)]
+    links = "".join(f"{a} {b} {w}\n{b} {a} {w}\n" for a, b, w in pairs)
+    path.write_text(f"*Vertices 5\n{nodes}*States\n{states}*Links\n{links}")
+    code, out, _ = taolu("group", path, "--json", "--directed", "--report", tmp_path / "a.html")
+    assert code == 0
+    found = json.loads(out)
+    assert (found["nodes"], found["states"]) == (5, 6)
+    names = [set(module["names"].split("、")) for module in found["modules"]]
+    assert sorted(map(sorted, names)) == [["i", "j", "k"], ["i", "l", "m"]]
+
+
 @pytest.mark.parametrize("flags", [[], ["--recorded", "--to-nodes", "--teleportation", "0.2"]])
 def test_options_of_the_flow_reach_the_search(taolu, ring, flags):
     code, out, _ = taolu("group", ring, "--directed", "--json", "--trials", "2", *flags)
@@ -141,3 +161,24 @@ def test_what_is_wrong_is_told_in_one_line(taolu, tmp_path, monkeypatch, text, o
     assert error.startswith("taolu: ")
     assert error.count("\n") == 1
     assert part in error
+
+
+def test_the_commands_of_the_guide_give_what_stands_there(taolu, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = Path(package.__file__).parent / "guide" / "r01_infomap.md"
+    session = re.search(r"^```text\n(\$ .*?)^```$", page.read_text("utf-8"), re.DOTALL | re.M)
+    commands = re.split(r"^\$ ", session.group(1), flags=re.M)[1:]
+    assert [command.split()[0] for command in commands] == ["python", "taolu", "taolu"]
+    for command in commands:
+        line, *shown = command.splitlines()
+        name, *arguments = shlex.split(line)
+        if name == "python":
+            code, target = arguments[1], arguments[3]
+            out = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+            Path(target).write_bytes(out.stdout)
+            continue
+        exit_code, out, error = taolu(*arguments)
+        assert (exit_code, error) == (0, "")
+        assert "\n".join(shown) in out
+    assert Path("ring.html").exists()
+    assert Path("ring.tree").exists()
