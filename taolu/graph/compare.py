@@ -15,11 +15,11 @@ walk that follows A pays, per step, the flow divergence
     D(A, B) = sum_u p_u sum_v t_uv log2(s_uv(A) / s_uv(B)),   t_uv = s_uv(A) / sum_w!=u s_uw(A).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaln
 
 from taolu._kernel import kernel
 from taolu.graph.flow import Flow
@@ -115,7 +115,7 @@ def _mutual_information(one, other) -> tuple[float, float]:
     mean = sum(entropies) / 2
     information = max(0.0, sum(entropies) - _entropy(counts, nodes))
     sizes = [np.unique(side, return_counts=True) for side in (ones, others)]
-    logs = gammaln(np.arange(nodes + 1) + 1.0)  # log n!
+    logs = np.fromiter(map(math.lgamma, range(1, nodes + 2)), np.float64, nodes + 1)  # log n!
     chance = _expected(*(part.astype(np.int64) for side in sizes for part in side), logs)
     return min(1.0, information / mean), (information - chance) / (mean - chance)
 
