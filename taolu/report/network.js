@@ -71,15 +71,16 @@ for (let item = 1; item < count; item += 1) {
   const inside = children[item].filter(isModule);
   inside.forEach((child, at) => {
     const spread = inside.length > 1 ? ((0.5 + at * 0.618034) % 1) - 0.5 : 0;
-    hues[child] = hues[item] + (110 * spread) / level[item];
+    hues[child] = hues[item] + (70 * spread) / level[item];
   });
   for (const child of children[item]) if (!isModule(child)) hues[child] = hues[item];
 }
 
-function shade(item, alpha = 1) {
+// In the dark, lines have to be lighter than faces.
+function shade(item, alpha = 1, lift = 0) {
   const odd = children[0].length > 8 && children[0].length < 100 && (item - 1) % 2 ? 0.035 : 0;
   const depth = Math.min(level[item] - 1, 3) + (isModule(item) ? 0 : 0.4);
-  const light = dark.matches ? 0.53 + odd - 0.035 * depth : 0.76 - odd + 0.035 * depth;
+  const light = dark.matches ? 0.53 + lift + odd - 0.035 * depth : 0.76 - odd + 0.035 * depth;
   const chroma = (dark.matches ? 0.095 : 0.115) - 0.012 * depth;
   const strength = alpha < 1 ? ` / ${alpha}` : "";
   return `oklch(${light.toFixed(3)} ${chroma.toFixed(3)} ${hues[item].toFixed(1)}${strength})`;

@@ -18,9 +18,11 @@ from taolu.report.network_tree import Tree
 FLOOR = 0.35  # share of all area that is dealt out evenly, so that no node is too small to see
 FULL = 0.62  # share of a module's area that what it holds may take
 APART = 1.7  # nodes keep as far apart as if they were so many times as large
+MOST_GROWN = 1.6  # times that a disc may become larger than its share of the area
 ROOM = 0.93  # share of a module's radius inside which its items stand
 WORK = 60_000_000  # pairs that may be looked at for one module
 MOST_STEPS = 300
+MOST_WAVES = 300  # items in one module whose links are looked at as a whole for a start
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def _fill(parent, children, nodes, near, pulls, spots, radii) -> None:
     # Between nodes there is room for links.
     size = radii[children] * np.where(nodes[children], APART, 1.0)
     size /= size.mean()
-    x = _spiral(size)
+    x = _start(some, size, pull)
     steps = int(min(MOST_STEPS, max(12, WORK // max(1, children.size**2))))
     if children.size > 1:
         rows = some.indptr.astype(np.int64), some.indices.astype(np.int64), some.data / largest
@@ -127,9 +129,29 @@ def _fill(parent, children, nodes, near, pulls, spots, radii) -> None:
     reach = float((np.hypot(x[:, 0], x[:, 1]) + size).max())
     scale = ROOM * radii[parent] / reach
     spots[children] = spots[parent] + x * scale
-    # Where there is little inside, it is not blown up.
+    # Where little of a module is shown, that is not blown up to fill it.
     inner = size * np.where(nodes[children], 1 / APART, 1.0)
-    radii[children] = np.minimum(radii[children], inner * scale)
+    radii[children] = np.minimum(MOST_GROWN * radii[children], inner * scale)
+
+
+def _start(links, size, pull) -> np.ndarray:
+    """Where linked discs are near, by the slowest waves on the links, turned as the pulls ask."""
+    x = _spiral(size)
+    if not 3 < size.size <= MOST_WAVES:
+        return x
+    strength = links.sum(axis=1)
+    scale = 1 / np.sqrt(np.where(strength > 0, strength, 1.0))
+    waves = np.linalg.eigh(links.toarray() * scale * scale[:, None])[1][:, -3:-1]
+    waves = waves * scale[:, None]
+    waves = (waves - waves.mean(axis=0)) / np.maximum(waves.std(axis=0), 1e-12)
+    places, asked = waves @ [1, 1j], pull @ [1, 1j]
+    straight, mirrored = (np.sum(asked * side) for side in (places.conj(), places))
+    if abs(mirrored) > abs(straight):
+        places, straight = places.conj(), mirrored
+    if abs(straight) > 0:
+        places = places * straight / abs(straight)
+    # The spiral parts those that the waves put on one place.
+    return x.std() * np.stack([places.real, places.imag], axis=1) + 0.2 * x
 
 
 def _spiral(size) -> np.ndarray:
@@ -148,20 +170,21 @@ def _settle(x, size, rows, strength, pull, steps):
     force = np.empty((count, 2))
     for step in range(steps):
         left = 1.0 - step / steps
+        hold, lean = 0.02 + 0.78 * left, 1.5 * np.sqrt(count) * left
         for i in range(count):
             # Towards the middle, and to the side of the links that lead outside.
-            force[i, 0] = -0.8 * x[i, 0] + 1.5 * np.sqrt(count) * pull[i, 0]
-            force[i, 1] = -0.8 * x[i, 1] + 1.5 * np.sqrt(count) * pull[i, 1]
+            force[i, 0] = -hold * x[i, 0] + lean * pull[i, 0]
+            force[i, 1] = -hold * x[i, 1] + lean * pull[i, 1]
         for i in range(count):
             for j in range(i):
                 across, up = x[i, 0] - x[j, 0], x[i, 1] - x[j, 1]
                 square = across * across + up * up + 1e-9
                 touch = size[i] + size[j]
-                push = 0.2 * touch * touch / square
+                push = 0.2 * left * touch * touch / square
                 far = np.sqrt(square)
                 if far < 1.08 * touch:
                     # Overlaps are undone whatever the links want.
-                    push += (1.08 * touch - far) / far * (0.5 + 2.0 * (1.0 - left))
+                    push += (1.08 * touch - far) / far * (0.5 + 3.0 * (1.0 - left))
                 # The small make way for the large.
                 own, other = size[i] * size[i], size[j] * size[j]
                 own, other = 2 * own / (own + other), 2 * other / (own + other)

@@ -89,7 +89,7 @@ function drawDiscs(k, at, seen, near) {
     pen.fillStyle = shade(item, (dark.matches ? 0.26 : 0.24) * strong);
     pen.fill();
     pen.lineWidth = item === lit || item === hovered ? 2.5 : 1;
-    pen.strokeStyle = item === lit || item === hovered ? colour("--ink") : shade(item, 0.9 * strong);
+    pen.strokeStyle = item === lit || item === hovered ? colour("--ink") : shade(item, 0.9 * strong, 0.15);
     pen.stroke();
   }
 }
@@ -108,7 +108,7 @@ function drawLines(list, k, at, near, bands) {
     const lifted = hovered !== null && (a === hovered || b === hovered);
     const strong = near[a] && near[b] ? 1 : 0.3;
     pen.globalAlpha = lifted ? 0.95 : strong * (bands ? (0.04 + 0.6 * strength) * Math.min(1, Math.sqrt(60 / many)) : (inside ? 0.35 + 0.4 * strength : 0.1 + 0.22 * strength) * (0.35 + 0.65 * faint));
-    pen.strokeStyle = lifted ? colour("--ink") : inside ? shade(a) : grey;
+    pen.strokeStyle = lifted ? colour("--ink") : inside ? shade(a, 1, 0.15) : grey;
     pen.lineWidth = bands ? Math.max(0.4, 10 * strength * Math.min(1, Math.sqrt(60 / many)) * Math.sqrt(k / 300)) : 0.5 + 1.7 * strength * Math.sqrt(faint);
     pen.beginPath();
     pen.moveTo(x, y);
@@ -125,7 +125,7 @@ function drawNodes(k, at, seen, near) {
     const [x, y] = at(item);
     const r = Math.max(0.6, rs[item] * k * 0.86);
     pen.globalAlpha = near[item] ? 1 : 0.35;
-    pen.fillStyle = shade(item);
+    pen.fillStyle = shade(item, 1, 0.08);
     pen.beginPath();
     pen.arc(x, y, r, 0, 2 * Math.PI);
     pen.fill();
