@@ -10,6 +10,7 @@ import math
 import subprocess
 import sys
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import naive
@@ -58,6 +59,27 @@ def bits_of_units(units, characters, sentences):
     return text, alphabet + spelled + sent(len(units), total)
 
 
+def bits_of_groups(sentences, costs, unknown, groups, level):
+    """Bits of the text as a walk over groups, and of the groups; the spelling is not among them."""
+    paths = {row["word"]: row["path"].split(":")[:-1][:level] for row in groups}
+    group = {word: ":".join(path) for word, path in paths.items()}
+    uses, steps = Counter(), Counter()
+    for sentence in sentences:
+        units = naive.units(sentence, costs, unknown)
+        uses.update((group.get(unit, "rest"), unit) for unit in units)
+        walk = ["end", *(group.get(unit, "rest") for unit in units), "end"]
+        steps.update(pairwise(walk))
+    names = {name for name, _ in uses}
+    text = codebook = 0.0
+    for table in (uses, steps):
+        for row in {row for row, _ in table}:
+            counts = [count for (first, _), count in table.items() if first == row]
+            text += naive.self_information(counts)
+            codebook += sent(len(counts) - 1, sum(counts))
+    cells = math.comb((len(names) + 1) ** 2, len(steps))
+    return text, codebook + len(uses) * math.log2(len(names)) + math.log2(cells), len(names)
+
+
 def learned(path, *options):
     """The folder that `taolu learn` writes for a text."""
     command = [sys.executable, "-m", "taolu", "learn", str(path), *options]
@@ -79,15 +101,25 @@ def recount(path, folder):
     assert naive.count_units(sentences, costs, unknown) == units
 
     steps = {row["step"]: row for row in table(folder / "ledger.tsv")}
-    names, last = list(steps), list(steps.values())[-1]
+    names = list(steps)
+    last = steps[[name for name in names if name != "groups"][-1]]
     assert names[0] == "characters"
-    assert names[-1] in ("words", "lexicon")
+    assert last["step"] in ("words", "lexicon")
     assert int(steps["characters"]["learned"]) == len(characters)
     assert int(last["learned"]) == sum(len(unit) > 1 for unit in units)
     lines = [
         (steps["characters"], bits_of_characters(characters, len(sentences))),
         (last, bits_of_units(units, characters, len(sentences))),
     ]
+    assert ("groups" in steps) == (folder / "groups.tsv").exists()
+    if "groups" in steps:
+        assert names[-1] == "groups"
+        groups, level = table(folder / "groups.tsv"), meta["groups"]["level"]
+        grouped, own, number = bits_of_groups(sentences, costs, unknown, groups, level)
+        assert int(steps["groups"]["learned"]) == number
+        # The words of the step before stay charged, but for their frequencies.
+        units_alone = lines[1][1][1] - sent(len(units), sum(units.values()) + len(sentences))
+        lines.append((steps["groups"], (grouped, units_alone + own)))
     size = sum(characters.values())
     for row, (text_bits, codebook_bits) in lines:
         assert float(row["text"]) == pytest.approx(text_bits / size, abs=1e-9)

@@ -46,6 +46,21 @@ def parameter_bits(parameters: int, observations: float) -> float:
     return 0.5 * parameters * math.log2(observations) if observations > 1 else 0.0
 
 
+def subset_bits(size: int, chosen: int) -> float:
+    """Returns the bits that say which of so many things are chosen, their number being known.
+
+    `log2 C(size, chosen)`.
+
+    Example:
+        >>> round(subset_bits(8, 1), 12), subset_bits(5, 5)
+        (3.0, 0.0)
+    """
+    if chosen in (0, size):
+        return 0.0
+    terms = math.lgamma(size + 1), -math.lgamma(chosen + 1), -math.lgamma(size - chosen + 1)
+    return math.fsum(terms) / math.log(2)
+
+
 @dataclass(frozen=True)
 class Step:
     """One line of the ledger, in bits per character of the original text.

@@ -11,6 +11,7 @@ from taolu.cli.options import Encoding, MaxLine, size_of
 from taolu.errors import CodebookError
 
 SHOWN_WORDS = 12
+SHOWN_GROUPS = 8
 PACKED = (".gz", ".xz", ".bz2", ".zst")
 
 
@@ -64,7 +65,7 @@ def learn(
 
     No labels are needed. Every step is a line of the ledger, in bits per character, and is kept
     only if it saves more than it costs. The folder TEXT.taolu holds words.tsv (the dictionary),
-    ledger.tsv and tried.tsv, and report.html to look at. It appears when it is complete; an older
+    groups.tsv (its words in groups), ledger.tsv and tried.tsv, and report.html to look at. It appears when it is complete; an older
     codebook of that name is replaced, nothing else ever is.
 
     \b
@@ -77,7 +78,7 @@ def learn(
     output = output or _output(texts)
 
     from taolu.cli.progress import stages
-    from taolu.cli.tables import print_ledger, print_words
+    from taolu.cli.tables import print_groups, print_ledger, print_words
     from taolu.mine.codebook import check_free
     from taolu.mine.dictionary import read_dictionary
     from taolu.mine.learn import learn as mine
@@ -105,8 +106,11 @@ def learn(
         book.save(output, report=report)
     print_ledger(book.ledger)
     print_words(book.words.select(range(min(SHOWN_WORDS, len(book.words)))))
-    names = "words.tsv  ledger.tsv  tried.tsv" + ("  report.html" if report else "")
-    sys.stdout.write(f"\n{output}/  {names}\nnext: taolu cut TEXT --with {output}\n")
+    if book.groups is not None:
+        print_groups(book.groups, SHOWN_GROUPS)
+    names = ["words.tsv", *(["groups.tsv"] if book.groups is not None else [])]
+    names += ["ledger.tsv", "tried.tsv", *(["report.html"] if report else [])]
+    sys.stdout.write(f"\n{output}/  {'  '.join(names)}\nnext: taolu cut TEXT --with {output}\n")
 
 
 def _output(texts: list[str] | None) -> Path:

@@ -21,6 +21,7 @@ STAGES = {
     "read": "reading 读入",
     "words": "new words 新词",
     "lexicon": "lexicon 词典",
+    "groups": "groups 词群",
     "measure": "measuring 统计",
     "report": "report 报告",
 }

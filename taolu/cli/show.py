@@ -38,7 +38,7 @@ def show(
     """
     import numpy as np
 
-    from taolu.cli.tables import print_ledger, print_words
+    from taolu.cli.tables import print_groups, print_ledger, print_words
     from taolu.mine.codebook import Codebook
     from taolu.report.codebook import write_report
 
@@ -60,6 +60,8 @@ def show(
         print_words(words.select(range(min(top, len(words)))))
         chosen_by = f" with {search!r}" if search else ""
         sys.stdout.write(f"{len(words):,} words of two characters or more{chosen_by}\n")
+        if loaded.groups is not None and not (search or new):
+            print_groups(loaded.groups, top)
 
 
 def _export(words, path: Path) -> None:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from taolu.bits.codelength import Ledger
 from taolu.mine.codebook import Words
+from taolu.mine.groups import WordGroups
 
 WIDTH_IN_FILES = 120
 
@@ -67,6 +68,22 @@ def print_words(words: Words) -> None:
         cells = [f"{row['count']:,}", *map(_number, measures), f"{row['saved_bits']:,.0f}"]
         rows.append([word, *cells, *([("yes" if row["known"] else "new")] if marks else [])])
     print_table("words 词", [*names, *(["known"] if marks else [])], rows, left=["known"])
+
+
+def print_groups(groups: WordGroups, top: int, words: int = 10) -> None:
+    """Prints the most visited groups of words, each with its most visited words.
+
+    Args:
+        groups: The groups.
+        top: How many groups.
+        words: How many words of each.
+    """
+    rows = []
+    for group, flow in list(zip(groups, groups.flows.tolist(), strict=True))[:top]:
+        more = " …" if len(group) > words else ""
+        rows.append([" ".join(group[:words]) + more, f"{len(group):,}", f"{100 * flow:.1f}%"])
+    names = ("group", "words", "share")
+    print_table(f"groups 词群: {len(groups):,}, by their share of the text", names, rows)
 
 
 def _bits(step) -> list[str]:

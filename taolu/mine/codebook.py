@@ -1,12 +1,12 @@
 """Everything learned from a text, frozen, and saved as a folder of readable files.
 
-`words.tsv` is the dictionary, `characters.tsv` the alphabet that spells it, `ledger.tsv` and
-`tried.tsv` what each step saved, `meta.json` the format version and what was read. A folder is
-written beside its final name and renamed, so a half-written one never stands in its place.
+`words.tsv` is the dictionary, `characters.tsv` the alphabet that spells it, `groups.tsv` the groups
+of words where they paid, `ledger.tsv` and `tried.tsv` what each step saved, `meta.json` the format
+version and what was read. A folder is written beside its final name and renamed, so a half-written
+one never stands in its place.
 """
 
 import json
-import math
 import os
 import shutil
 import tempfile
@@ -21,8 +21,11 @@ import numpy as np
 from taolu.bits.codelength import COLUMNS, Ledger, Step
 from taolu.errors import CodebookError
 from taolu.mine.cut import Segmenter
+from taolu.mine.group_files import GROUP_COLUMNS, describes_groups, group_rows, groups_from
+from taolu.mine.groups import WordGroups
 from taolu.mine.hmm_segmenter import HMMSegmenter
 from taolu.mine.score import UnigramModel
+from taolu.mine.table_files import number, read_table, write_table
 
 FORMAT = 1
 KIND = "taolu codebook"
@@ -100,6 +103,7 @@ class Codebook:
         ledger: Steps taken and steps tried, in bits per character.
         passage: A few sentences of the text and their segmentation, for the report.
         meta: What was read and how: sources, options, version.
+        groups: Words in groups, or None where groups did not pay.
 
     Example:
         >>> import taolu
@@ -117,6 +121,7 @@ class Codebook:
     ledger: Ledger
     passage: tuple[tuple[str, ...], ...] = ()
     meta: dict[str, Any] = field(default_factory=dict)
+    groups: WordGroups | None = None
 
     @cached_property
     def segmenter(self) -> Segmenter:
@@ -176,6 +181,9 @@ class Codebook:
         write_table(folder / "ledger.tsv", COLUMNS, _step_rows(self.ledger.steps))
         write_table(folder / "tried.tsv", COLUMNS, _step_rows(self.ledger.tried))
         meta = {"format": FORMAT, "kind": KIND, "sentences": self.sentences}
+        if self.groups is not None:
+            write_table(folder / "groups.tsv", GROUP_COLUMNS, group_rows(self.groups))
+            meta["groups"] = {"level": self.groups.level, "codelength": self.groups.codelength}
         meta |= {"passage": self.passage, **self.meta}
         text = json.dumps(meta, ensure_ascii=False, indent=1)
         (folder / "meta.json").write_text(text + "\n", encoding="utf-8")
@@ -193,6 +201,7 @@ class Codebook:
         """
         folder = Path(folder)
         meta = _read_meta(folder)
+        groups = groups_from(folder / "groups.tsv", meta.pop("groups", None))
         rows = read_table(folder / "words.tsv", WORD_COLUMNS)
         characters = read_table(folder / "characters.tsv", ("character", "count"))
         return cls(
@@ -202,48 +211,8 @@ class Codebook:
             Ledger(_steps(folder / "ledger.tsv"), _steps(folder / "tried.tsv")),
             tuple(tuple(sentence) for sentence in meta.pop("passage", ())),
             {name: value for name, value in meta.items() if name not in ("format", "kind")},
+            groups,
         )
-
-
-def write_table(path: Path, columns, rows) -> None:
-    """Writes rows of values as tab-separated lines below a line of column names."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write("\t".join(columns) + "\n")
-        for row in rows:
-            file.write("\t".join(_text(value) for value in row) + "\n")
-
-
-def read_table(path: Path, columns) -> list[list[str]]:
-    """Returns the rows of a tab-separated file with exactly these columns.
-
-    Raises:
-        CodebookError: The file is missing, its columns differ, or a row is too short or long.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except OSError as error:
-        raise CodebookError(f"{path}: cannot be read ({error.strerror}).") from error
-    except UnicodeDecodeError:
-        raise CodebookError(f"{path}: not valid UTF-8.") from None
-    if lines[0].split("\t") != list(columns):
-        raise CodebookError(
-            f"{path}, line 1: the columns must be {', '.join(columns)}. Received: {lines[0]!r}."
-        )
-    rows = [line.split("\t") for line in lines[1:]]
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(columns):
-            raise CodebookError(
-                f"{path}, line {number}: needs {len(columns)} columns. Received: {len(row)}."
-            )
-    return rows
-
-
-def _text(value) -> str:
-    if isinstance(value, float | np.floating):
-        return "" if math.isnan(value) else repr(float(value))
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    return str(value)
 
 
 def _word_rows(words: Words) -> Iterator[tuple]:
@@ -256,7 +225,7 @@ def _step_rows(steps) -> Iterator[tuple]:
 
 def _words_from(rows: list[list[str]], path: Path) -> Words:
     def column(at: int, dtype) -> np.ndarray:
-        return np.array([_number(row[at], dtype, path, n) for n, row in enumerate(rows, 2)], dtype)
+        return np.array([number(row[at], dtype, path, n) for n, row in enumerate(rows, 2)], dtype)
 
     count = column(1, np.int64)
     for n, (row, uses) in enumerate(zip(rows, count.tolist(), strict=True), 2):
@@ -277,23 +246,16 @@ def _words_from(rows: list[list[str]], path: Path) -> Words:
 
 
 def _counted(rows: list[list[str]], path: Path) -> Iterator[tuple[list[str], int]]:
-    return ((row, _number(row[1], np.int64, path, n)) for n, row in enumerate(rows, 2))
+    return ((row, number(row[1], np.int64, path, n)) for n, row in enumerate(rows, 2))
 
 
 def _steps(path: Path) -> tuple[Step, ...]:
     steps = []
     for n, row in enumerate(read_table(path, COLUMNS), 2):
-        learned = _number(row[1], np.int64, path, n)
-        text, codebook = (_number(row[at], np.float64, path, n) for at in (2, 3))
+        learned = number(row[1], np.int64, path, n)
+        text, codebook = (number(row[at], np.float64, path, n) for at in (2, 3))
         steps.append(Step(row[0], learned, text, codebook))
     return tuple(steps)
-
-
-def _number(text: str, dtype, path: Path, line: int):
-    try:
-        return int(np.int64(int(text))) if dtype is np.int64 else float(text or "nan")
-    except (ValueError, OverflowError):
-        raise CodebookError(f"{path}, line {line}: {text!r} is not a number.") from None
 
 
 def _read_meta(folder: Path) -> dict[str, Any]:
@@ -322,6 +284,7 @@ def _describes_codebook(meta: Any) -> bool:
         and isinstance(meta.get("sentences"), int)
         and isinstance(meta.get("passage", []), list)
         and all(isinstance(sentence, list) for sentence in meta.get("passage", []))
+        and describes_groups(meta.get("groups"))
     )
 
 

@@ -8,7 +8,8 @@ from command import assert_fails, assert_works, run, sentences
 
 text, book = command.text, command.book
 
-FILES = {"characters.tsv", "ledger.tsv", "meta.json", "report.html", "tried.tsv", "words.tsv"}
+TABLES = {"characters.tsv", "groups.tsv", "ledger.tsv", "tried.tsv", "words.tsv"}
+FILES = TABLES | {"meta.json", "report.html"}
 
 
 def files(folder):
@@ -31,6 +32,7 @@ def test_learn_prints_the_ledger_the_words_and_what_to_do_next(tmp_path, text):
     out = assert_works(run("learn", text, "-o", tmp_path / "deep" / "b", "--no-report"))
     assert "ledger 账本: bits per character" in out
     assert "天安门" in out
+    assert "groups 词群" in out
     assert out.endswith(f"next: taolu cut TEXT --with {tmp_path}/deep/b\n")
     assert files(tmp_path / "deep" / "b") == FILES - {"report.html"}
 

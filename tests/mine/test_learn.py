@@ -40,18 +40,22 @@ def same_books(one, other):
         a, b = getattr(one.words, name), getattr(other.words, name)
         assert np.array_equal(a, b, equal_nan=a.dtype == np.float64), name
     assert one.ledger == other.ledger
+    assert list(one.groups) == list(other.groups)
+    assert np.array_equal(one.groups.paths, other.groups.paths)
+    assert np.array_equal(one.groups.flow, other.groups.flow)
     assert one.characters == other.characters
     assert one.sentences == other.sentences
     assert one.passage == other.passage
 
 
 def test_each_step_has_its_line_and_totals_fall(book):
-    assert [step.step for step in book.ledger] == ["characters", "words", "lexicon"]
+    assert [step.step for step in book.ledger] == ["characters", "words", "lexicon", "groups"]
     totals = [step.total for step in book.ledger]
     assert totals == sorted(set(totals), reverse=True)
     assert book.ledger.tried == ()
     assert book.ledger.steps[0].learned == len(book.characters)
-    assert book.ledger.steps[-1].learned == sum(len(word) > 1 for word in book.words)
+    assert book.ledger.steps[2].learned == sum(len(word) > 1 for word in book.words)
+    assert book.ledger.steps[3].learned == len(book.groups)
     assert book.sentences == 3000
     assert book.meta["settled"]
     assert book.meta["characters"] == sum(book.characters.values())
@@ -91,7 +95,8 @@ def test_threads_and_workers_change_nothing(book, options):
 def test_a_step_that_does_not_pay_is_put_down_as_tried():
     book = learn(Corpus.from_lines(["天地玄黄，宇宙洪荒。", "日月盈昃，辰宿列张。"]))
     assert [step.step for step in book.ledger] == ["characters"]
-    assert [step.step for step in book.ledger.tried] == ["words", "lexicon"]
+    assert [step.step for step in book.ledger.tried] == ["words", "lexicon", "groups"]
+    assert book.groups is None
     assert min(step.total for step in book.ledger.tried) >= book.ledger.steps[0].total
     assert set(book.words.word) == set("天地玄黄，宇宙洪荒。日月盈昃辰宿列张")
     assert book.segmenter.cut("天地") == ["天", "地"]
@@ -153,21 +158,23 @@ def test_the_text_itself_is_cut_as_it_was_counted(book):
 
 def test_options_reach_the_lexicon(book):
     free, pressed = learn(corpus_of(), margin=0.0), learn(corpus_of(), margin=4.0)
-    totals = [one.ledger.steps[-1].total for one in (free, book, pressed)]
+    lines = [one.ledger.steps[-2] for one in (free, book, pressed)]
+    assert {one.ledger.steps[-1].step for one in (free, book, pressed)} == {"groups"}
+    totals = [line.total for line in lines]
     assert totals == sorted(totals)
-    sizes = [one.ledger.steps[-1].learned for one in (free, book, pressed)]
+    sizes = [line.learned for line in lines]
     assert sizes == sorted(sizes, reverse=True)
     # Of words this short the lexicon costs more than what discovery found.
     short = learn(corpus_of(), max_length=2)
     assert [step.step for step in short.ledger.tried] == ["lexicon"]
-    assert short.ledger.tried[0].total > book.ledger.steps[-1].total
+    assert short.ledger.tried[0].total > book.ledger.steps[2].total
 
 
 def test_progress_is_told_stage_by_stage():
     told = []
     learn(corpus_of(200), report=lambda stage, done, size: told.append((stage, done, size)))
     stages = list(dict.fromkeys(stage for stage, _, _ in told))
-    assert stages == ["read", "words", "lexicon", "measure"]
+    assert stages == ["read", "words", "lexicon", "groups", "measure"]
     assert all(0 <= done <= size or size == 0 for _, done, size in told)
     for stage in stages:
         steps = [done for name, done, _ in told if name == stage]
@@ -179,7 +186,7 @@ def test_the_sample_is_the_guide():
     book = learn()
     assert book.meta["sources"] == ["taolu guide"]
     assert sample().size > 100_000
-    assert [step.step for step in book.ledger][-1] == "lexicon"
+    assert [step.step for step in book.ledger][-2:] == ["lexicon", "groups"]
     assert book.passage
 
 
@@ -187,6 +194,6 @@ def test_a_phrase_of_any_length_that_repeats_is_no_trouble():
     # Nothing in it but the phrase itself: new-word discovery takes it whole.
     phrase = "".join(chr(code) for code in range(0x5000, 0x5000 + 90))
     book = learn(Corpus.from_lines([phrase] * 20 + few_words()[:1500]), max_length=64)
-    assert book.ledger.steps[-1].step == "lexicon"
+    assert book.ledger.steps[2].step == "lexicon"
     assert max(map(len, book.words)) <= 64
     assert book.segmenter.spaced(phrase).replace(" ", "") == phrase
