@@ -79,6 +79,7 @@ function drawMap() {
 }
 
 function drawDiscs(k, at, seen, near) {
+  const ink = colour("--ink");
   for (let item = 1; item < count && isModule(item); item += 1) {
     const r = rs[item] * k;
     if (r < 0.7 || !seen(item)) continue;
@@ -89,26 +90,26 @@ function drawDiscs(k, at, seen, near) {
     pen.fillStyle = shade(item, (dark.matches ? 0.26 : 0.24) * strong);
     pen.fill();
     pen.lineWidth = item === lit || item === hovered ? 2.5 : 1;
-    pen.strokeStyle = item === lit || item === hovered ? colour("--ink") : shade(item, 0.9 * strong, 0.15);
+    pen.strokeStyle = item === lit || item === hovered ? ink : shade(item, 0.9 * strong, 0.15);
     pen.stroke();
   }
 }
 
 // Links inside a module have its colour; others are grey, and bent a little so that they part.
 function drawLines(list, k, at, near, bands) {
-  const grey = colour("--quiet");
+  const [grey, ink] = [colour("--quiet"), colour("--ink")];
+  const side = map.clientWidth;
   const many = list.length / 3;
   const faint = Math.min(1, Math.sqrt(150 / Math.max(1, many)));
   for (let e = list.length - 3; e >= 0; e -= 3) {
     const [a, b, strength] = [list[e], list[e + 1], list[e + 2] / 100];
     const inside = !bands && items.parent[a] === items.parent[b];
     const [[x, y], [u, v]] = [at(a), at(b)];
-    const side = map.clientWidth;
     if (Math.max(x, u) < 0 || Math.min(x, u) > side || Math.max(y, v) < 0 || Math.min(y, v) > side) continue;
     const lifted = hovered !== null && (a === hovered || b === hovered);
     const strong = near[a] && near[b] ? 1 : 0.3;
     pen.globalAlpha = lifted ? 0.95 : strong * (bands ? (0.04 + 0.6 * strength) * Math.min(1, Math.sqrt(60 / many)) : (inside ? 0.35 + 0.4 * strength : 0.1 + 0.22 * strength) * (0.35 + 0.65 * faint));
-    pen.strokeStyle = lifted ? colour("--ink") : inside ? shade(a, 1, 0.15) : grey;
+    pen.strokeStyle = lifted ? ink : inside ? shade(a, 1, 0.15) : grey;
     pen.lineWidth = bands ? Math.max(0.4, 10 * strength * Math.min(1, Math.sqrt(60 / many)) * Math.sqrt(k / 300)) : 0.5 + 1.7 * strength * Math.sqrt(faint);
     pen.beginPath();
     pen.moveTo(x, y);
@@ -120,6 +121,7 @@ function drawLines(list, k, at, near, bands) {
 }
 
 function drawNodes(k, at, seen, near) {
+  const [card, ink] = [colour("--card"), colour("--ink")];
   for (let item = 1; item < count; item += 1) {
     if (isModule(item) || !seen(item)) continue;
     const [x, y] = at(item);
@@ -130,9 +132,8 @@ function drawNodes(k, at, seen, near) {
     pen.arc(x, y, r, 0, 2 * Math.PI);
     pen.fill();
     if (r > 2.5) {
-      pen.strokeStyle = colour("--card");
+      pen.strokeStyle = item === hovered || item === lit ? ink : card;
       pen.lineWidth = Math.min(1.5, r / 4);
-      if (item === hovered || item === lit) pen.strokeStyle = colour("--ink");
       pen.stroke();
     }
   }
@@ -142,10 +143,12 @@ function drawNodes(k, at, seen, near) {
 // The most visited first; a name that would cover another is left out.
 function drawNames(k, at, seen, near, side) {
   const taken = [];
+  const family = getComputedStyle(document.body).fontFamily;
+  const [paper, ink] = [colour("--paper"), colour("--ink")];
   const write = (item, x, y, size, room) => {
     const text = fit(items.name[item], room * (12 / size));
     if (!text || text === "…") return;
-    pen.font = `${isModule(item) ? 600 : 400} ${size}px ${getComputedStyle(document.body).fontFamily}`;
+    pen.font = `${isModule(item) ? 600 : 400} ${size}px ${family}`;
     const half = pen.measureText(text).width / 2;
     const box = [x - half - 2, y - size / 2 - 1, x + half + 2, y + size / 2 + 1];
     if (box[0] < 0 || box[2] > side || box[1] < 0 || box[3] > side) return;
@@ -153,9 +156,9 @@ function drawNames(k, at, seen, near, side) {
     taken.push(box);
     pen.lineWidth = 3;
     pen.lineJoin = "round";
-    pen.strokeStyle = colour("--paper");
-    if (isModule(item) || half > rs[item] * frameOfMap().k) pen.strokeText(text, x, y);
-    pen.fillStyle = colour("--ink");
+    pen.strokeStyle = paper;
+    if (isModule(item) || half > rs[item] * k) pen.strokeText(text, x, y);
+    pen.fillStyle = ink;
     pen.fillText(text, x, y);
   };
   pen.textAlign = "center";

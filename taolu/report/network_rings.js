@@ -26,9 +26,10 @@ function svg(tag, attributes, ...parts) {
 }
 
 const canvasOfRings = svg("svg", { viewBox: `${-REACH - 4} ${-REACH - 4} ${2 * REACH + 8} ${2 * REACH + 8}`, role: "tree", "aria-label": "层级 hierarchy" });
-const [rests, arcs, labels] = [svg("g", {}), svg("g", {}), svg("g", { "aria-hidden": "true" })];
+const rest = svg("path", { class: "rest" }); // what is not drawn, or too thin to be
+const [arcs, labels] = [svg("g", {}), svg("g", { "aria-hidden": "true" })];
 const centre = svg("g", { class: "centre" });
-canvasOfRings.append(rests, arcs, labels, centre);
+canvasOfRings.append(rest, arcs, labels, centre);
 byId("rings").append(canvasOfRings);
 
 const drawn = new Map(); // item -> path
@@ -91,7 +92,7 @@ function drawRings(settled) {
     path.setAttribute("d", outline(arc));
     path.setAttribute("fill", shade(item));
     // Between thin arcs a line would cover what it parts.
-    path.style.strokeWidth = Math.min(1, ((arc.to - arc.from) * arc.outer) / 6).toFixed(2);
+    path.setAttribute("stroke-width", Math.min(1, ((arc.to - arc.from) * arc.outer) / 6).toFixed(2));
   }
   for (const [item, path] of drawn) {
     if (!seen.has(item)) {
@@ -100,9 +101,10 @@ function drawRings(settled) {
     }
   }
   const open = [focus, ...seen].filter((item) => isModule(item) && arcOf(item, 1).inner < REACH - 0.5
-    && (items.size[item] > 0) && (!children[item].length || !children[item].every((child) => seen.has(child))));
-  rests.replaceChildren(...open.map((item) => svg("path", { class: "rest", d: outline(arcOf(item, 1)) })));
-  labels.replaceChildren(...(settled ? found.map(label).filter(Boolean) : []));
+    && (!children[item].length || !children[item].every((child) => seen.has(child))));
+  rest.setAttribute("d", open.map((item) => outline(arcOf(item, 1))).join(""));
+  const size = letter();
+  labels.replaceChildren(...(settled ? found.map((one) => label(one, size)).filter(Boolean) : []));
   if (settled) showCentre();
 }
 
@@ -117,9 +119,8 @@ function fit(text, room) {
   return letters.length ? `${letters.join("")}…` : "";
 }
 
-function label([item, arc]) {
+function label([item, arc], size) {
   const far = (arc.inner + arc.outer) / 2;
-  const size = letter();
   if ((arc.to - arc.from) * far < 1.25 * size) return null;
   const text = fit(items.name[item] || items.path[item], ((arc.outer - arc.inner - 10) * 12) / size);
   if (!text) return null;
