@@ -190,9 +190,11 @@ def test_one_steps_into_modules_by_mouse_and_by_keyboard(ask, page):
         box.value = "n149";
         box.dispatchEvent(new Event("input"));
         out.found = table("module-table").map((row) => row[1]);
-        out.lines = getComputedStyle(document.querySelector("#bars .track")).display;
+        out.saved = text("#headline b")[2];
+        out.aside = document.documentElement.scrollWidth - innerWidth;
         return out;
         """,
+        width=500,
     )
     assert answer["title"] == "taolu 网络的模块"
     assert answer["rows"] == 20
@@ -203,11 +205,5 @@ def test_one_steps_into_modules_by_mouse_and_by_keyboard(ask, page):
     assert answer["entered"] == ["全部", "1", "1:2"]
     assert answer["back"] == ["全部", "1"]
     assert len(answer["found"]) == 1
-
-
-@pytest.mark.browser
-def test_a_narrow_page_needs_no_scrolling_aside(ask, page):
-    script = "return [document.documentElement.scrollWidth, innerWidth, text('#headline b')[2]]"
-    scroll, width, saved = ask(page, script, width=500)
-    assert scroll <= width
-    assert saved.endswith("%")
+    assert answer["saved"] == "57.2%"
+    assert answer["aside"] <= 0
