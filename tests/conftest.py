@@ -29,10 +29,19 @@ def pytest_configure(config):
     elif importlib.util.find_spec("jax"):
         # As taolu.nn does: a test may import Keras before it, and Keras would take TensorFlow.
         os.environ.setdefault("KERAS_BACKEND", "jax")
+    _share_compiled_programs(config)
     if config.getoption("--no-jit"):
         if "numba" in sys.modules:
             raise pytest.UsageError("--no-jit came too late: Numba is loaded; use ./check --no-jit")
         os.environ["NUMBA_DISABLE_JIT"] = "1"
+
+
+def _share_compiled_programs(config):
+    """Lets workers, commands and later runs take what JAX has compiled; `--cache-clear` forgets."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ and hasattr(config, "cache"):
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(config.cache.mkdir("jax"))
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 
 def pytest_collection_modifyitems(config, items):
