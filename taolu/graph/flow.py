@@ -25,11 +25,11 @@ import numpy as np
 
 from taolu._kernel import kernel
 from taolu.graph.bipartite import check_kinds, visits_to_first_kind
-from taolu.graph.links import as_links
+from taolu.graph.links import Links, as_links
 from taolu.graph.markov_time import MarkovTime
 
 STEPS = 1000  # 0.85**200 is below 1e-14 already
-STEADY = 1e-14  # sum of changes at which visit rates are taken as found
+STEADY = 1e-13  # share of the rates that a step changes when they are taken as found
 
 
 @dataclass(frozen=True)
@@ -189,29 +189,31 @@ def _undirected(links, time) -> Flow:
 
 
 def _directed(links, teleportation, recorded, to_nodes, time) -> Flow:
-    sources, targets, weights = links.sources, links.targets, links.weights
-    out = np.bincount(sources, weights, links.nodes)
+    out, into = np.zeros(links.nodes), np.zeros(links.nodes)
+    _add_at_ends(links.sources, links.targets, links.weights, out, into)
     stuck = out == 0
-    shares = weights / np.where(stuck, 1.0, out)[sources]
     if to_nodes:
         landing = np.full(links.nodes, 1 / links.nodes)
     else:
         # Recorded, a teleport to a link is seen where the link ends.
-        landing = np.bincount(targets, weights, links.nodes) if recorded else out
-        landing = landing / out.sum()
-    rates = _visit_rates(links, shares, landing, teleportation)
-    flow = rates[sources] * shares
+        landing = into if recorded else out
+        landing = landing / landing.sum()
+    links, flow, rates = _passing(links, out, landing, teleportation)
     if recorded:
         flow *= 1 - teleportation
     else:
         flow /= flow.sum()
-        rates = np.bincount(targets, flow, links.nodes)
-    away = np.where(sources != targets, flow, 0.0)
+    loops = np.zeros(links.nodes)
+    _set_loops_apart(links.sources, links.targets, flow, loops)
+    leaving, entering = np.zeros(links.nodes), np.zeros(links.nodes)
+    _add_at_ends(links.sources, links.targets, flow, leaving, entering)
+    if not recorded:
+        rates = entering + loops
     if not time.plain:
-        away *= time.of_links(links, rates, directed=True)
-    leaving = np.bincount(sources, away, links.nodes)
-    entering = np.bincount(targets, away, links.nodes)
-    starts, neighbours, between = _rows(links, away)
+        flow *= time.of_links(links, rates, directed=True)
+        leaving, entering = np.zeros(links.nodes), np.zeros(links.nodes)
+        _add_at_ends(links.sources, links.targets, flow, leaving, entering)
+    starts, neighbours, between = _rows(links, flow)
     teleporting = np.where(stuck, rates, teleportation * rates)
     return Flow(
         rates,
@@ -228,14 +230,17 @@ def _directed(links, teleportation, recorded, to_nodes, time) -> Flow:
     )
 
 
-def _visit_rates(links, shares, landing, teleportation) -> np.ndarray:
-    order = np.argsort(links.targets, kind="stable")
+def _passing(links, out, landing, teleportation) -> tuple[Links, np.ndarray, np.ndarray]:
+    """Links in the order of their targets, what follows each of them, and the visit rates."""
     starts = np.zeros(links.nodes + 1, dtype=np.int64)
-    np.cumsum(np.bincount(links.targets, minlength=links.nodes), out=starts[1:])
-    rates = np.empty(links.nodes)
-    rows = starts, links.sources[order], shares[order]
-    _power_iteration(rows, landing, teleportation, STEPS, STEADY, rates)
-    return rates
+    sources, shares = np.empty_like(links.sources), np.empty(links.weights.size)
+    _sort_by_target(links.sources, links.targets, links.weights, out, starts, sources, shares)
+    rates = landing / teleportation
+    _settle((starts, sources, shares), landing, 1 - teleportation, STEPS, STEADY, rates)
+    rates /= rates.sum()
+    targets = np.repeat(np.arange(links.nodes, dtype=np.int32), np.diff(starts))
+    flow = shares * rates[sources]
+    return replace(links, sources=sources, targets=targets, weights=shares), flow, rates
 
 
 def _rows(links, flow) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -251,28 +256,69 @@ def _rows(links, flow) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @kernel
-def _power_iteration(rows, landing, teleportation, steps, steady, rates):
-    """Fills the visit rates, from landing on; the error shrinks by 1 - tau a step at least."""
+def _add_at_ends(sources, targets, amounts, leaving, entering):
+    for e in range(amounts.size):
+        leaving[sources[e]] += amounts[e]
+        entering[targets[e]] += amounts[e]
+
+
+@kernel
+def _sort_by_target(sources, targets, weights, out, starts, sorted_sources, shares):
+    nodes = starts.size - 1
+    for e in range(targets.size):
+        starts[targets[e] + 1] += 1
+    for b in range(nodes):
+        starts[b + 1] += starts[b]
+    place = starts[:-1].copy()
+    for e in range(targets.size):
+        a, b = sources[e], targets[e]
+        sorted_sources[place[b]] = a
+        shares[place[b]] = weights[e] / out[a] if out[a] > 0.0 else 0.0
+        place[b] += 1
+
+
+@kernel
+def _settle(rows, landing, follow, steps, steady, rates):
+    """Solves r = follow P r + landing, each rate from the newest others (Gauss-Seidel).
+
+    The error shrinks by `follow` a step at least. What is left of it soon points one way; so a step
+    goes on along the last one, as far as makes the next change shortest (Anderson, depth one).
+    """
     starts, sources, shares = rows
     nodes = rates.size
-    onward = np.empty(nodes)
-    rates[:] = landing
-    for _ in range(steps):
-        followed = 0.0
+    before, last, last_change = rates.copy(), np.empty(nodes), np.empty(nodes)
+    for step in range(steps):
+        change, total = 0.0, 0.0
         for b in range(nodes):
             arriving = 0.0
             for e in range(starts[b], starts[b + 1]):
                 arriving += rates[sources[e]] * shares[e]
-            onward[b] = (1.0 - teleportation) * arriving
-            followed += onward[b]
-        # Whatever is not followed teleports; so the sum stays one whatever is rounded.
-        change = 0.0
-        for b in range(nodes):
-            now = onward[b] + (1.0 - followed) * landing[b]
+            now = follow * arriving + landing[b]
             change += abs(now - rates[b])
+            total += now
             rates[b] = now
-        if change < steady:
+        if change <= steady * total:
             break
+        along, square = 0.0, 0.0
+        if step > 0:
+            for b in range(nodes):
+                bend = rates[b] - before[b] - last_change[b]
+                along += (rates[b] - before[b]) * bend
+                square += bend * bend
+        ahead = along / square if square > 0.0 else 0.0
+        for b in range(nodes):
+            now = rates[b]
+            last_change[b] = now - before[b]
+            rates[b] = max(0.0, now - ahead * (now - last[b])) if step > 0 else now
+            last[b], before[b] = now, rates[b]
+
+
+@kernel
+def _set_loops_apart(sources, targets, flow, loops):
+    for e in range(flow.size):
+        if sources[e] == targets[e]:
+            loops[sources[e]] += flow[e]
+            flow[e] = 0.0
 
 
 @kernel

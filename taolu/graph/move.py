@@ -16,8 +16,9 @@ from taolu._kernel import kernel
 from taolu.graph.network import Network
 from taolu.graph.state_move import move_states
 
-_COLUMNS = 8  # six values, the term of the module, and how often it is entered
 MOST = 2**62  # visits: no limit
+BLOCK = 16  # nodes that stay side by side in the queue of a large network
+LARGE = 2**18  # links, counted from both ends, above which a network is large
 _LEAST = 1e-12  # nats a move must save; less may be rounding
 
 
@@ -38,18 +39,31 @@ def move(
     """
     if network.held is not None:
         return move_states(network, labels, state, nodes, visits)
-    table = np.zeros((network.size, _COLUMNS))
+    modules = tables(network, labels)
     rows = network.starts, network.neighbours, network.between
-    sums = np.zeros(network.outer.size)
     flags = network.balanced, network.teleports
-    _tabulate(rows, network.values, flags, network.regions, labels, table, sums)
     queue = np.arange(network.size, dtype=np.int32)
     if nodes is not None:
         queue[: nodes.size] = nodes
     waiting = network.size if nodes is None else nodes.size
+    _shuffle(queue, waiting, BLOCK if network.neighbours.size >= LARGE else 1, state)
     places = network.values, network.regions, network.outer
-    waits = queue, waiting, visits
-    return int(_move(rows, places, flags, labels, (table, sums), waits, state))
+    return int(_move(rows, places, flags, labels, modules, (queue, waiting, visits)))
+
+
+def tables(network: Network, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns what moves keep of modules, and how often those of each region are entered together.
+
+    What each candidate of a move asks for stands close together: float64 (nodes, 4), the rate of
+    events, flow leaving and entering, and the term of the module. The rest is float64 (nodes, 3),
+    teleports from the module, landing probability, and parts.
+    """
+    near, far = np.zeros((network.size, 4)), np.zeros((network.size, 3))
+    sums = np.zeros(network.outer.size)
+    rows = network.starts, network.neighbours, network.between
+    flags = network.balanced, network.teleports
+    _tabulate(rows, network.values, flags, network.regions, labels, (near, far), sums)
+    return near, far, sums
 
 
 @kernel
@@ -78,47 +92,46 @@ def _term(weight, leave, enter, parts, balanced):
 
 
 @kernel
-def _tabulate(rows, values, flags, regions, labels, table, sums):
+def _tabulate(rows, values, flags, regions, labels, modules, sums):
     """Adds nodes up to modules, and what enters modules to sums of regions."""
     starts, neighbours, between = rows
     balanced, teleports = flags
+    near, far = modules
     for a in range(labels.size):
         m = labels[a]
-        for k in range(6):
-            table[m, k] += values[a, k]
         inside = 0.0
         for e in range(starts[a], starts[a + 1]):
             if labels[neighbours[e]] == m:
                 inside += between[e]
-        table[m, 1] -= 0.5 * inside
-        table[m, 2] -= 0.5 * inside
+        for k in range(3):
+            near[m, k] += values[a, k]
+            far[m, k] += values[a, k + 3]
+        near[m, 1] -= 0.5 * inside
+        near[m, 2] -= 0.5 * inside
     counted = np.zeros(labels.size, dtype=np.bool_)
     for a in range(labels.size):
         m = labels[a]
         if not counted[m]:
             counted[m] = True
-            leave = table[m, 1]
+            leave = near[m, 1]
             if teleports:
-                leave += table[m, 3] * (1.0 - table[m, 4])
-            enter = leave if balanced else table[m, 2]
-            table[m, 6] = _term(table[m, 0], leave, enter, table[m, 5], balanced)
-            table[m, 7] = enter
+                leave += far[m, 0] * (1.0 - far[m, 1])
+            enter = leave if balanced else near[m, 2]
+            near[m, 3] = _term(near[m, 0], leave, enter, far[m, 2], balanced)
             sums[regions[a]] += enter
 
 
 @kernel
-def _move(rows, places, flags, labels, modules, waits, state):
+def _move(rows, places, flags, labels, modules, waits):
     starts, neighbours, _ = rows
     queue, waiting, visits = waits
     nodes = labels.size
-    table = modules[0]
     sizes = np.zeros(nodes, dtype=np.int32)
     for a in range(nodes):
         sizes[labels[a]] += 1
     empty = np.flatnonzero(sizes == 0).astype(np.int32)
     empties = empty.size
     empty = np.concatenate((empty, np.empty(nodes - empties, dtype=np.int32)))
-    _shuffle(queue, waiting, state)
     queued = np.zeros(nodes, dtype=np.bool_)
     for i in range(waiting):
         queued[queue[i]] = True
@@ -138,7 +151,7 @@ def _move(rows, places, flags, labels, modules, waits, state):
             if not alone and empties > 0:
                 around[many] = empty[empties - 1]
                 many += 1
-            where = _move_one(a, home, alone, places, flags, modules, shared, around[:many])
+            where = _move_one(a, home, alone, places, flags, modules, shared, (around, many))
         for i in range(many):
             shared[around[i]] = 0.0
         if where == home:
@@ -150,7 +163,6 @@ def _move(rows, places, flags, labels, modules, waits, state):
         sizes[where] += 1
         sizes[home] -= 1
         if sizes[home] == 0:
-            table[home] = 0.0
             empty[empties] = home
             empties += 1
         for e in range(starts[a], starts[a + 1]):
@@ -178,65 +190,85 @@ def _look_around(rows, labels, a, shared, around):
 
 
 @kernel
-def _rates(module, value, sign, shared, flags):
-    """How often a module is left and entered when a node joins (1) or has gone (-1)."""
-    balanced, teleports = flags
-    leave = module[1] + sign * (value[1] - shared)
-    if teleports:
-        leave += (module[3] + sign * value[3]) * (1.0 - module[4] - sign * value[4])
-    enter = leave if balanced else module[2] + sign * (value[2] - shared)
-    return leave, enter
-
-
-@kernel
-def _move_one(a, home, alone, places, flags, modules, shared, around):
+def _move_one(a, home, alone, places, flags, modules, shared, candidates):
     """Moves a node to the best of the modules around it, if one is better; returns its module."""
     values, regions, outer = places
-    table, sums = modules
-    value, region = values[a], regions[a]
-    old_leave, old_enter = _rates(table[home], value, -1.0, shared[home], flags)
+    balanced, teleports = flags
+    near, far, sums = modules
+    around, many = candidates
+    weight, leaving, entering = values[a, 0], values[a, 1], values[a, 2]
+    teleporting, landing, parts = values[a, 3], values[a, 4], values[a, 5]
+    region = regions[a]
+    inside = shared[home]
+    # The module that is left, without the node.
+    was = near[home, 1]
+    leave = was - leaving + inside
+    if teleports:
+        was += far[home, 0] * (1.0 - far[home, 1])
+        leave += (far[home, 0] - teleporting) * (1.0 - far[home, 1] + landing)
+    was = was if balanced else near[home, 2]
+    enter = leave if balanced else near[home, 2] - entering + inside
     old_term = 0.0
     if alone:
-        old_enter = 0.0
+        enter = 0.0
     else:
-        weight, parts = table[home, 0] - value[0], table[home, 5] - value[5]
-        old_term = _term(weight, old_leave, old_enter, parts, flags[0])
+        old_term = _term(near[home, 0] - weight, leave, enter, far[home, 2] - parts, balanced)
     # All candidates change the same sum by little: from its logarithm follow the others.
     whole = outer[region] + sums[region]
     log_whole = math.log(whole) if whole > 0.0 else 0.0
-    gone = old_enter - table[home, 7]
-    base = table[home, 6] - old_term
-    best, where, best_term, best_enter = -_LEAST, home, 0.0, 0.0
-    for m in around:
-        if m != home:
-            leave, enter = _rates(table[m], value, 1.0, shared[m], flags)
-            weight, parts = table[m, 0] + value[0], table[m, 5] + value[5]
-            term = _term(weight, leave, enter, parts, flags[0])
-            change = _growth(whole, log_whole, gone + enter - table[m, 7])
-            change += term - table[m, 6] - base
-            if change < best:
-                best, where, best_term, best_enter = change, m, term, enter
+    gone = enter - was
+    base = near[home, 3] - old_term
+    best, where, best_term, best_more = -_LEAST, home, 0.0, 0.0
+    for i in range(many):
+        m = around[i]
+        if m == home:
+            continue
+        was = near[m, 1]
+        leave = was + leaving - shared[m]
+        if teleports:
+            was += far[m, 0] * (1.0 - far[m, 1])
+            leave += (far[m, 0] + teleporting) * (1.0 - far[m, 1] - landing)
+        was = was if balanced else near[m, 2]
+        enter = leave if balanced else was + entering - shared[m]
+        # Only a module without nodes, around which nothing is shared, can get a single part.
+        together = parts + far[m, 2] if shared[m] == 0.0 else 2.0
+        term = _term(near[m, 0] + weight, leave, enter, together, balanced)
+        more = gone + enter - was
+        change = _growth(whole, log_whole, more) + term - near[m, 3] - base
+        if change < best:
+            best, where, best_term, best_more = change, m, term, more
     if where != home:
-        sums[region] += gone + best_enter - table[where, 7]
-        for k in range(6):
-            table[where, k] += value[k]
-            table[home, k] -= value[k]
-        for k in (1, 2):
-            table[where, k] -= shared[where]
-            table[home, k] += shared[home]
-        table[where, 6], table[where, 7] = best_term, best_enter
-        table[home, 6], table[home, 7] = old_term, old_enter
+        sums[region] += best_more
+        for m, sign, term in ((where, 1.0, best_term), (home, -1.0, old_term)):
+            near[m, 0] += sign * weight
+            near[m, 1] += sign * (leaving - shared[m])
+            near[m, 2] += sign * (entering - shared[m])
+            near[m, 3] = term
+            far[m, 0] += sign * teleporting
+            far[m, 1] += sign * landing
+            far[m, 2] += sign * parts
+        if alone:
+            near[home] = 0.0
+            far[home] = 0.0
     return where
 
 
 @kernel
-def _shuffle(items, size, state):
+def _shuffle(items, size, block, state):
+    """Shuffles blocks of items: in a large network, near ones are fetched together."""
     x = state[0]
-    for i in range(size - 1, 0, -1):
+    blocks = (size + block - 1) // block
+    order = np.arange(blocks)
+    for i in range(blocks - 1, 0, -1):
         # Marsaglia's xorshift of 32 bits, in 64 so that plain Python does not overflow either.
         x ^= (x << 13) & 0xFFFFFFFF
         x ^= x >> 17
         x ^= (x << 5) & 0xFFFFFFFF
         j = (x * (i + 1)) >> 32
-        items[i], items[j] = items[j], items[i]
+        order[i], order[j] = order[j], order[i]
+    was, k = items[:size].copy(), 0
+    for i in range(blocks):
+        for t in range(block * order[i], min(size, block * (order[i] + 1))):
+            items[k] = was[t]
+            k += 1
     state[0] = x

@@ -2,18 +2,22 @@
 
 Nodes move alone until no move helps; then whole modules move as if they were nodes, and so on. That
 is tuned by moves of single nodes (fine), and by moves of the modules that each module would be cut
-into if it stood alone (coarse, finer), until none helps. In a small network, where time allows it,
-some modules are then dissolved at random, and what follows is kept if it is better. No step ever
-makes the description longer.
+into if it stood alone (coarse, finer), until none helps. In a large network, what single nodes had
+first come together in moves instead (early). In a small one, where time allows it, some modules are
+then dissolved at random, and what follows is kept if it is better. No step ever makes the
+description longer.
 """
+
+from functools import partial
 
 import numpy as np
 
-from taolu.graph.move import move
+from taolu.graph.move import LARGE, MOST, move
 from taolu.graph.network import (
     Network,
     aggregate,
     bits_of_regions,
+    constant_bits,
     crossings,
     renumber,
     restrict,
@@ -22,7 +26,6 @@ from taolu.graph.network import (
 ENOUGH = 1e-5  # share of the bits a tuning must save to count as a success
 ENOUGH_IF_LARGE = 1e-4
 MOST_TUNINGS = 30
-LARGE = 2**18  # links, counted from both ends, above which two ways of tuning have to do
 SHAKEN = 2**16  # links, likewise, that shakes may look at together
 MOST_SHAKES = 20
 
@@ -35,27 +38,35 @@ def two_level(network: Network, state: np.ndarray, labels=None) -> tuple[np.ndar
         state: Of the random numbers; see `move`.
         labels: Modules to start from; by default each node alone. Taken over.
     """
-    labels, modules = climb(network, state, labels)
-    labels, modules = _tune(network, labels, modules, state)
+    early = None
+    if labels is None and network.neighbours.size >= LARGE:
+        labels = _start(network, state)
+        early = labels.copy()
+        labels, modules = _climb_modules(network, labels, state)
+    else:
+        labels, modules = climb(network, state, labels)
+    labels, modules = _tune(network, labels, modules, early, state)
     shakes = min(MOST_SHAKES, SHAKEN // max(1, network.neighbours.size))
     if not shakes or network.outer.size > 1:
         return labels, modules
     rng = np.random.default_rng(int(state[0]))
     for turn in range(shakes):
         labels, modules = _shake(network, labels, modules, state, rng, turn % 2 == 0)
-    return _tune(network, labels, modules, state)
+    return _tune(network, labels, modules, None, state)
 
 
-def _tune(network, labels, modules, state):
+def _tune(network, labels, modules, early, state):
     large = network.neighbours.size >= LARGE
     ways = [_fine, _coarse] if large else [_fine, _coarse, _finer]
+    if early is not None:
+        ways = [_fine, partial(_early, early)]
     enough = ENOUGH_IF_LARGE if large else ENOUGH
-    bits, failed = _bits(modules), 0
+    bits, failed = _bits(network, modules), 0
     for _ in range(MOST_TUNINGS):
         way = ways.pop(0)
         labels, modules = way(network, labels, modules, state)
-        before, bits = bits, _bits(modules)
-        failed = failed + 1 if before - bits <= enough * abs(bits) else 0
+        before, bits = bits, _bits(network, modules)
+        failed = failed + 1 if before - bits <= enough * bits else 0
         # Where a way that failed takes long, it is not tried again.
         if not (large and failed):
             ways.append(way)
@@ -78,12 +89,13 @@ def _shake(network, labels, modules, state, rng, wide: bool):
     other[nodes] = modules.size + nodes
     other = np.unique(other, return_inverse=True)[1].astype(np.int32)
     move(network, other, state, nodes)
+    renumber(other)
     other, found = _climb_modules(network, other, state)
-    return (other, found) if _bits(found) < _bits(modules) else (labels, modules)
+    return (other, found) if _bits(network, found) < _bits(network, modules) else (labels, modules)
 
 
-def _bits(modules) -> float:
-    return float(bits_of_regions(modules)[0].sum())
+def _bits(network, modules) -> float:
+    return float(bits_of_regions(modules)[0].sum()) - constant_bits(network)
 
 
 def _alone(network) -> np.ndarray:
@@ -98,19 +110,23 @@ def climb(network: Network, state: np.ndarray, labels=None) -> tuple[np.ndarray,
         state: Of the random numbers; see `move`.
         labels: Modules to start from; by default each node alone. Taken over.
     """
-    if labels is None and network.neighbours.size >= LARGE:
-        # The last moves of single nodes take longest, and moves of modules make most of them idle.
-        labels = _alone(network)
-        move(network, labels, state, visits=network.size * 3 // 2)
-    else:
-        labels = _alone(network) if labels is None else labels
-        move(network, labels, state)
+    labels = _start(network, state, labels)
     return _climb_modules(network, labels, state)
 
 
+def _start(network, state, labels=None):
+    """Moves single nodes, and numbers what they are in."""
+    large = labels is None and network.neighbours.size >= LARGE
+    labels = _alone(network) if labels is None else labels
+    # The last moves of single nodes take longest, and moves of modules make most of them idle.
+    move(network, labels, state, visits=network.size * 3 // 2 if large else MOST)
+    renumber(labels)
+    return labels
+
+
 def _climb_modules(network, labels, state):
-    """Moves modules, and modules of modules, until no move helps."""
-    count = renumber(labels)
+    """Moves modules, and modules of modules, until no move helps. Modules have no gaps."""
+    count = int(labels.max()) + 1
     own = labels
     while True:
         network = aggregate(network, own, count)
@@ -139,6 +155,13 @@ def _finer(network, labels, modules, state):
     parts = _alone(network)
     move(regions, parts, state)
     return _move_parts(network, labels, parts, renumber(parts), state)
+
+
+def _early(early, network, labels, modules, state):
+    """Lets those parts of modules move that single nodes had first come together in."""
+    parts = np.unique(labels * np.int64(early.max() + 1) + early, return_inverse=True)[1]
+    parts = parts.astype(np.int32)
+    return _move_parts(network, labels, parts, int(parts.max()) + 1, state)
 
 
 def _move_parts(network, labels, parts, count, state):
