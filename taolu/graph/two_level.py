@@ -70,7 +70,7 @@ def _tune(network, labels, modules, early, state):
         # Where a way that failed takes long, it is not tried again.
         if not (large and failed):
             ways.append(way)
-        if not ways or (failed == len(ways) and not large):
+        if not ways or (failed == len(ways) and not large) or (failed and early is not None):
             break
     return labels, modules
 
