@@ -4,27 +4,35 @@
 
 Quality: single trials of both on the same arrays, with two levels and with as many as pay. `best`
 is the shortest of the first ten, `mean` that of all, and the ratio is ours by theirs: below one is
-shorter. Networks: those of `graphs_gml` without weights (with them where a name ends in `-w`), one
-of infomap's own examples with directions, character transitions of a novel, and made ones: groups
-of power-law sizes with power-law degrees, `mu` of the links leading out of the group, with
-directions where a name says so. Speed: process seconds of one trial on one thread, without loading;
-ours include the flow, as theirs do. Both search once before, to load and compile. Real data comes
-from the folder TAOLU_DATA; `--small` is for the tests.
+shorter. AMI is that of the best top modules with the groups that were planted or are known, where
+each node has one. Networks: those of `graphs_gml` without weights (with them where a name ends in
+`-w`), one of infomap's own examples with directions, character transitions of a novel, and made
+ones: groups of power-law sizes with power-law degrees, `mu` of the links leading out of the group,
+with directions where a name says so.
+
+Speed, of large made networks and of transitions between the words of all modern text, cut by
+jieba's dictionary: process seconds of single trials on one thread, medians of `--repeat`, taking
+turns. Both times run from links in memory to the result, flow included; the package's exclude
+copying the links into it. Both search once before, to load and compile. Real data comes from the
+folder TAOLU_DATA; `--small` is for the tests.
 """
 
 import argparse
 import functools
 import importlib
 import re
+import statistics
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
-from corpora import folder, heading, stored_lines, table
+from corpora import MODERN, NARROW, folder, heading, raw_lines, stored_lines, table
 
-from taolu.graph import infomap, link_flow
+from taolu.graph import compare, infomap
+from taolu.mine.cut import Segmenter
 
 GML = [
     *("karate", "dolphins", "moreno_lesmis", "football", "polbooks", "Information_Retrieval"),
@@ -33,9 +41,26 @@ GML = [
 ]
 WEIGHTS = {"moreno_lesmis": "attr1", "eurosis": "value", "sp_school_day_1": "count"}
 MUS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+TIMES = "s", "infomap s", "times as fast"
 
-# Sources, targets, weights, nodes, and whether links have directions.
-Network = tuple[np.ndarray, np.ndarray, np.ndarray, int, bool]
+
+class Network(NamedTuple):
+    """Links, whether they have directions, and the group of each node where all are known."""
+
+    sources: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+    nodes: int
+    directed: bool
+    groups: np.ndarray | None = None
+
+
+class Found(NamedTuple):
+    """Bits per step, process seconds, and the top module of each node."""
+
+    bits: float
+    seconds: float
+    modules: np.ndarray
 
 
 def gml(name: str, weight: str = "") -> Network:
@@ -47,23 +72,42 @@ def gml(name: str, weight: str = "") -> Network:
     if weight:
         found = [re.search(rf'\b{weight} "?([\d.]+)', rest) for _, _, rest in edges]
         weights = np.array([float(one[1]) if one else 1.0 for one in found])
-    return ends[0], ends[1], weights, len(ids), False
+    known = re.findall(r"\bgt ([^\s\]]+)", text)
+    groups = np.unique(known, return_inverse=True)[1] if len(known) == len(ids) else None
+    return Network(ends[0], ends[1], weights, len(ids), False, groups)
 
 
 def modular() -> Network:
     path = folder() / "graphs_infomap_examples" / "modular_wd.net"
     links = re.split(r"\*(?:Links|Arcs|Edges)[^\n]*\n", path.read_text(encoding="utf-8"))[1]
     rows = np.array([line.split() for line in links.splitlines() if line.strip()], dtype=float)
-    return rows[:, 0].astype(int) - 1, rows[:, 1].astype(int) - 1, rows[:, 2], 25, True
+    return Network(rows[:, 0].astype(int) - 1, rows[:, 1].astype(int) - 1, rows[:, 2], 25, True)
 
 
 def novel() -> Network:
     text = "\n".join(stored_lines("text_novels/红楼梦.txt.xz"))
-    pairs = re.findall(r"(?=([\u4e00-\u9fff]{2}))", text)
-    kinds, counts = np.unique(pairs, return_counts=True)
-    letters = {letter: i for i, letter in enumerate(sorted(set("".join(kinds))))}
-    ends = np.array([[letters[a], letters[b]] for a, b in kinds]).T
-    return ends[0], ends[1], counts.astype(float), len(letters), True
+    return transitions(list(text))
+
+
+def words() -> Network:
+    rows = (line.split() for line in stored_lines("lexicons/jieba_dict_small.txt.xz"))
+    uses = {row[0].translate(NARROW): max(1, int(row[1])) for row in rows if row}
+    cut = Segmenter(uses).cut_lines(raw_lines(MODERN))
+    return transitions([word for line in cut for word in (*line, "\n")])
+
+
+def transitions(units: list[str]) -> Network:
+    """How often one follows another, of those made of Chinese characters."""
+    chinese = re.compile("[\u4e00-\u9fff]+")
+    places: dict[str, int] = {}
+    for unit in dict.fromkeys(units):
+        if chinese.fullmatch(unit):
+            places[unit] = len(places)
+    ids = np.array([places.get(unit, -1) for unit in units])
+    both = (ids[:-1] >= 0) & (ids[1:] >= 0)
+    pairs, counts = np.unique(ids[:-1][both] * len(places) + ids[1:][both], return_counts=True)
+    sources, targets = np.divmod(pairs, len(places))
+    return Network(sources, targets, counts.astype(float), len(places), True)
 
 
 def groups(nodes: int, mu: float, directed: bool = False, seed: int = 42) -> Network:
@@ -82,7 +126,7 @@ def groups(nodes: int, mu: float, directed: bool = False, seed: int = 42) -> Net
     sources, targets = ends[::2], ends[1::2]
     turn = rng.random(sources.size) < (0.5 if directed else 0.0)
     sources, targets = np.where(turn, targets, sources), np.where(turn, sources, targets)
-    return sources, targets, np.ones(sources.size), nodes, directed
+    return Network(sources, targets, np.ones(sources.size), nodes, directed, group)
 
 
 def power_law(rng, count, least, most, exponent) -> np.ndarray:
@@ -101,12 +145,22 @@ def networks(small: bool) -> dict[str, Callable[[], Network]]:
     found |= {f"{name}-w": lambda n=name: gml(n, WEIGHTS[n]) for name in WEIGHTS}
     found["modular_wd"], found["novel"] = modular, novel
     for nodes in (1000, 10_000):
-        for mu in MUS:
-            found[f"groups {nodes} {mu}"] = lambda n=nodes, m=mu: groups(n, m)
-        for mu in (0.3, 0.5):
-            name = f"groups {nodes} {mu} directed"
-            found[name] = lambda n=nodes, m=mu: groups(n, m, True)
+        for directed in (False, True):
+            for mu in MUS:
+                name = f"groups {nodes} {mu}{' directed' if directed else ''}"
+                found[name] = lambda n=nodes, m=mu, d=directed: groups(n, m, d)
     return found
+
+
+def large_networks(nodes: int, small: bool) -> dict[str, Callable[[], Network]]:
+    found: dict[str, Callable[[], Network]] = {
+        f"groups {nodes} {mu}{' directed' if directed else ''}": functools.partial(
+            groups, nodes, mu, directed
+        )
+        for directed in (False, True)
+        for mu in (0.3, 0.5)
+    }
+    return found if small else found | {"words": words}
 
 
 @functools.cache
@@ -116,42 +170,63 @@ def peer():
     return importlib.import_module("infomap").Infomap
 
 
-def theirs(network: Network, two_level: bool, seed: int) -> tuple[float, float]:
-    """Bits per step and process seconds of the infomap package."""
-    sources, targets, weights, nodes, directed = network
-    search = peer()(silent=True, two_level=two_level, seed=seed, directed=directed)
-    search.add_nodes(range(nodes))
-    search.add_links(np.column_stack([sources, targets, weights]))
+def theirs(network: Network, two_level: bool, seed: int) -> Found:
+    search = peer()(silent=True, two_level=two_level, seed=seed, directed=network.directed)
+    search.add_nodes(range(network.nodes))
+    search.add_links(np.column_stack([network.sources, network.targets, network.weights]))
     start = time.process_time()
     search.run()
-    return search.codelength, time.process_time() - start
+    seconds = time.process_time() - start
+    modules = search.get_modules()
+    return Found(
+        search.codelength, seconds, np.array([modules[node] for node in range(network.nodes)])
+    )
 
 
-def ours(network: Network, two_level: bool, seed: int) -> tuple[float, float]:
-    *links, nodes, directed = network
+def ours(network: Network, two_level: bool, seed: int) -> Found:
+    links = network.sources, network.targets, network.weights
     start = time.process_time()
-    flow = link_flow(tuple(links), nodes=nodes, directed=directed)
-    found = infomap(flow, two_level=two_level, rng=seed)
-    return found.codelength, time.process_time() - start
+    found = infomap(
+        links, nodes=network.nodes, directed=network.directed, two_level=two_level, rng=seed
+    )
+    return Found(found.codelength, time.process_time() - start, found.modules)
 
 
 def quality(name: str, network: Network, trials: int) -> Iterator[tuple[str, ...]]:
     for two_level in (True, False):
         runs = [
-            [one(network, two_level, seed)[0] for seed in range(1, trials + 1)]
+            [one(network, two_level, seed) for seed in range(1, trials + 1)]
             for one in (ours, theirs)
         ]
         best = [min(run[:10]) for run in runs]
-        mean = [float(np.mean(run)) for run in runs]
-        ends = [f"{x:.6f}" for x in (*best, best[0] / best[1], *mean, mean[0] / mean[1])]
-        yield name, "two" if two_level else "many", f"{network[0].size:,}", *ends
+        mean = [float(np.mean([found.bits for found in run])) for run in runs]
+        bits = best[0].bits, best[1].bits, best[0].bits / best[1].bits
+        ends = [f"{x:.6f}" for x in (*bits, *mean, mean[0] / mean[1])]
+        times = [statistics.median(found.seconds for found in run) for run in runs]
+        known = network.groups
+        scores = ["" if known is None else f"{ami(one.modules, known):.3f}" for one in best]
+        yield name, levels(two_level), f"{network.sources.size:,}", *ends, *spans(times), *scores
 
 
-def speed(name: str, network: Network) -> Iterator[tuple[str, ...]]:
+def ami(modules: np.ndarray, known: np.ndarray) -> float:
+    return compare(modules, known).ami
+
+
+def speed(name: str, network: Network, repeat: int) -> Iterator[tuple[str, ...]]:
     for two_level in (True, False):
-        (short, fast), (peer, slow) = ours(network, two_level, 1), theirs(network, two_level, 1)
-        cells = f"{fast:.2f}", f"{slow:.2f}", f"{slow / fast:.1f}", f"{short:.6f}", f"{peer:.6f}"
-        yield name, "two" if two_level else "many", f"{network[0].size:,}", *cells
+        turns = [[one(network, two_level, i + 1) for one in (ours, theirs)] for i in range(repeat)]
+        bits = [statistics.mean(turn[k].bits for turn in turns) for k in range(2)]
+        times = [statistics.median(turn[k].seconds for turn in turns) for k in range(2)]
+        ends = [f"{x:.6f}" for x in (*bits, bits[0] / bits[1])]
+        yield name, levels(two_level), f"{network.sources.size:,}", *ends, *spans(times)
+
+
+def levels(two_level: bool) -> str:
+    return "two" if two_level else "many"
+
+
+def spans(times: list[float]) -> tuple[str, ...]:
+    return *(f"{seconds:.3g}" for seconds in times), f"{times[1] / times[0]:.1f}"
 
 
 def print_rows(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> None:
@@ -169,39 +244,29 @@ def main() -> None:
     parser.add_argument("--networks", nargs="*", help="names, or their beginnings; by default all")
     parser.add_argument("--speed", action="store_true", help="speed only")
     parser.add_argument("--nodes", type=int, default=100_000, help="for the speed (100000)")
+    parser.add_argument("--repeat", type=int, default=3, help="turns, for the speed (3)")
     parser.add_argument("--small", action="store_true", help="made networks; no data")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # infomap's interface is moving
     print(heading("infomap"), flush=True)
+    for directed in (False, True):
+        list(speed("", groups(300, 0.3, directed), 1))
     if not arguments.speed:
-        chosen = networks(arguments.small)
-        if arguments.networks:
-            chosen = {n: f for n, f in chosen.items() if n.startswith(tuple(arguments.networks))}
-        head = (
-            "network",
-            "levels",
-            "links",
-            "best",
-            "infomap",
-            "ratio",
-            "mean",
-            "infomap",
-            "ratio",
-        )
-        found = (row for n, f in chosen.items() for row in quality(n, f(), arguments.trials))
-        print_rows(head, found)
+        head = "network", "levels", "links", "best", "infomap", "ratio", "mean", "infomap", "ratio"
+        made = chosen(networks(arguments.small), arguments.networks)
+        rows = (row for name, make in made for row in quality(name, make(), arguments.trials))
+        print_rows((*head, *TIMES, "AMI", "infomap"), rows)
     if arguments.speed or arguments.small:
         nodes = 500 if arguments.small else arguments.nodes
-        for directed in (False, True):
-            list(speed("", groups(300, 0.3, directed)))
-        made = {
-            f"groups {nodes} {mu}{' directed' if directed else ''}": (nodes, mu, directed)
-            for directed in (False, True)
-            for mu in (0.3, 0.5)
-        }
-        head = ("network", "levels", "links", "s", "infomap s", "times as fast", "bits", "infomap")
+        made = chosen(large_networks(nodes, arguments.small), arguments.networks)
+        rows = (row for name, make in made for row in speed(name, make(), arguments.repeat))
         print()
-        print_rows(head, (row for n, made_of in made.items() for row in speed(n, groups(*made_of))))
+        print_rows(("network", "levels", "links", "mean", "infomap", "ratio", *TIMES), rows)
+
+
+def chosen(made: dict[str, Callable[[], Network]], names: list[str] | None):
+    """The networks whose names begin so, one after the other."""
+    return [(n, make) for n, make in made.items() if not names or n.startswith(tuple(names))]
 
 
 if __name__ == "__main__":

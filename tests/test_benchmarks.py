@@ -89,6 +89,15 @@ def test_hsic_agrees_with_hyppo():
     assert len(large) == 4
 
 
+def test_infomap_finds_planted_groups_beside_the_package():
+    pytest.importorskip("infomap")
+    bits, times = tables(run("infomap.py", "--small", "--trials", "2", "--repeat", "1"))
+    assert len(bits) == 2 + 4
+    assert all(float(row[-2]) == pytest.approx(float(row[-1]), abs=0.01) for row in bits[2:])
+    assert all(float(row[5]) < 1.001 for row in bits[2:] + times[2:])
+    assert len(times) == 2 + 8
+
+
 def test_scale_measures_stages_and_memory():
     times, memories = tables(run("scale.py", "--small"))
     assert len(times) == len(memories) == 4
