@@ -26,7 +26,7 @@ from taolu.graph.network import (
 ENOUGH = 1e-5  # share of the bits a tuning must save to count as a success
 ENOUGH_IF_LARGE = 1e-4
 MOST_TUNINGS = 30
-SHAKEN = 2**16  # links, likewise, that shakes may look at together
+SHAKEN = 2**16  # links, counted from both ends, that shakes may look at together
 MOST_SHAKES = 20
 
 

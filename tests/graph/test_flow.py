@@ -32,6 +32,21 @@ def test_rates_and_flow_are_those_of_the_eigenvector(model):
             np.testing.assert_allclose(flow.landing, landing, atol=1e-12)
 
 
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_walk_that_seldom_teleports_settles_too(recorded):
+    # Two rings that one link joins, and a way to where it ends: the walk forgets slowly.
+    ring = np.arange(30)
+    sources = np.concatenate([ring, 30 + ring, [3, 40, 60]])
+    targets = np.concatenate([(ring + 1) % 30, 30 + (ring + 1) % 30, [40, 60, 61]])
+    weights = np.ones(sources.size)
+    truth = networks.naive_walk(
+        sources, targets, weights, 62, directed=True, tau=0.02, recorded=recorded, to_nodes=False
+    )
+    links = sources, targets, weights
+    flow = link_flow(links, directed=True, teleportation=0.02, recorded=recorded)
+    np.testing.assert_allclose(flow.rates, truth[0], atol=1e-11)
+
+
 @pytest.mark.parametrize("model", networks.MODELS)
 def test_a_step_leads_somewhere(model):
     links = networks.random_links(np.random.default_rng(1), 30, 60)

@@ -1,5 +1,7 @@
 """The search, against all partitions of small networks, the definition, and known optima."""
 
+import importlib
+
 import networks
 import numpy as np
 import pytest
@@ -219,6 +221,20 @@ def test_planted_groups_are_found(directed):
     groups = np.arange(90) // 15
     pairs = {tuple(pair) for pair in np.stack([groups, found.modules], axis=1).tolist()}
     assert len(pairs) == 6
+
+
+@pytest.mark.parametrize("directed", [False, True])
+@pytest.mark.parametrize("levels", ["two", "many"])
+def test_what_is_done_in_large_networks_finds_the_groups_too(directed, levels, monkeypatch):
+    links = planted(np.random.default_rng(5), 12, 12, 0.8, 0.01, directed=directed)
+    arguments = {"directed": directed, "nodes": 144, "two_level": levels == "two", "trials": 3}
+    truth = infomap(links, **arguments)
+    for name in ("move", "two_level"):
+        monkeypatch.setattr(importlib.import_module(f"taolu.graph.{name}"), "LARGE", 1)
+    found = infomap(links, **arguments)
+    assert found.codelength == pytest.approx(codelength(found.flow, found.paths).total, abs=1e-12)
+    assert found.codelength <= truth.codelength * 1.001
+    assert len(set(zip(np.arange(144) // 12, found.leaves.tolist(), strict=True))) == 12
 
 
 def test_the_same_seed_gives_the_same_partition_on_any_number_of_threads():
