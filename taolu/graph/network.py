@@ -189,7 +189,7 @@ def bits_of_regions(network: Network) -> tuple[np.ndarray, np.ndarray]:
 
 
 def constant_bits(network: Network) -> float:
-    """Returns, in nats, the terms that no choice of modules changes; `bits_of_regions` lacks them."""
+    """Returns the terms that no choice of modules changes, which others here lack, in nats."""
     # What modules hold of physical nodes depends on them.
     events = 0.0 if network.held else float(_f(network.values[:, WEIGHT]).sum())
     return events + float(_f(network.outer).sum())
