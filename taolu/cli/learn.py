@@ -65,8 +65,8 @@ def learn(
 
     No labels are needed. Every step is a line of the ledger, in bits per character, and is kept
     only if it saves more than it costs. The folder TEXT.taolu holds words.tsv (the dictionary),
-    groups.tsv (its words in groups), ledger.tsv and tried.tsv, and report.html to look at. It appears when it is complete; an older
-    codebook of that name is replaced, nothing else ever is.
+    groups.tsv (its words in groups), ledger.tsv and tried.tsv, and report.html to look at. It
+    appears when it is complete; an older codebook of that name is replaced, nothing else ever is.
 
     \b
     Examples:

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 ROW_LIMIT = 50_000  # rows of the word table; about 3 MB of JSON
 
-SCRIPTS = ("codebook.js", "words.js", "charts.js")
+GROUPS_SHOWN = 60
+GROUP_WORDS = 40  # of each group
+
+SCRIPTS = ("codebook.js", "words.js", "groups.js", "charts.js")
 
 
 def write_report(book: "Codebook", path: str | os.PathLike[str]) -> None:
@@ -59,6 +62,7 @@ def _describe(book: "Codebook") -> dict[str, Any]:
         "tally": _tally(book),
         "words": _table(book, range(min(len(book.words), ROW_LIMIT))),
         "passage": _passage(book),
+        "groups": _groups(book),
     }
 
 
@@ -109,6 +113,31 @@ def _table(book: "Codebook", rows) -> dict[str, list]:
         "count": words.count.tolist(),
         **{name: [_rounded(v, 4) for v in getattr(words, name).tolist()] for name in columns},
         "known": [int(known) for known in words.known],
+    }
+
+
+def _groups(book: "Codebook") -> dict[str, Any] | None:
+    """The most visited groups, the top module of each, and its most visited words."""
+    groups = book.groups
+    if groups is None or len(groups) < 2:
+        return None
+    module = dict(zip(groups.words, groups.paths[:, 0].tolist(), strict=True))
+    visits = dict(zip(groups.words, groups.flow.tolist(), strict=True))
+    shown = list(zip(groups, groups.flows.tolist(), strict=True))[:GROUPS_SHOWN]
+    return {
+        "groups": len(groups),
+        "words": len(groups.words),
+        "shown": [
+            {
+                "words": list(group[:GROUP_WORDS]),
+                "size": len(group),
+                # Words used often enough, beside the first, to stand for the group.
+                "main": sum(visits[word] > 0.02 * visits[group[0]] for word in group[:4]),
+                "share": _rounded(share, 6),
+                "module": module[group[0]],
+            }
+            for group, share in shown
+        ],
     }
 
 

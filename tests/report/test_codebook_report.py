@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from plotly.offline import get_plotlyjs
 from taolu.bits.codelength import Ledger, Step
 from taolu.errors import CodebookError
 from taolu.mine.codebook import Codebook, Words
+from taolu.mine.groups import WordGroups
 from taolu.report.codebook import ROW_LIMIT, write_report
 
 NASTY = ("</script><b>x</b>", "a&lt;b", "\"'`", "<!--", "__proto__", "制表\t符")
@@ -340,6 +342,50 @@ def test_a_book_in_which_nothing_was_learned_is_a_page_too(tmp_path, ask, ledger
     assert seen["note"] == "没有两字以上的词可画。"
     assert (seen["rows"], seen["plots"]) == ([], 0)
     assert (seen["fresh"], seen["heads"]) == (True, 7)  # no dictionary, no column for it
+
+
+GROUPS = WordGroups(
+    ("天气", "上海", *NASTY, "的"),
+    np.array([[0, 0], [0, 0], *[[0, 1]] * len(NASTY), [1, -1]], dtype=np.int32),
+    np.array([0.3, 0.2, *np.linspace(0.09, 0.01, len(NASTY)), 0.1]),
+    3.5,
+    2,
+)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 500])
+def test_groups_are_bubbles_that_show_their_words(tmp_path, ask, width):
+    book = replace(make_book(), groups=GROUPS)
+    seen = ask(
+        write(tmp_path, book),
+        """const first = text("#members .word");
+        all(".bubble")[1].dispatchEvent(new Event("click", { bubbles: true }));
+        const place = (circle) => ["cx", "cy", "r"].map((name) => +circle.getAttribute(name));
+        const circles = all(".bubble circle").map(place);
+        return { first, second: text("#members .word"), circles, note: text("#groups-note")[0],
+          colours: new Set(all(".bubble").map((mark) => mark.getAttribute("style"))).size,
+          said: text("#members .quiet")[0],
+          wide: document.documentElement.scrollWidth <= innerWidth };""",
+        width=width,
+    )
+    assert seen["first"] == ["天气", "上海"]
+    assert tuple(seen["second"]) == NASTY
+    assert seen["said"].startswith("6 个词")
+    assert seen["note"].startswith("9 个词分成 3 群")
+    assert (len(seen["circles"]), seen["colours"], seen["wide"]) == (3, 2, True)
+    # As large as their shares, and apart.
+    sizes = [r**2 for _, _, r in seen["circles"]]
+    assert np.divide(sizes, sizes[0]) == pytest.approx(GROUPS.flows / GROUPS.flows[0], rel=1e-4)
+    for i, (x, y, r) in enumerate(seen["circles"]):
+        for other_x, other_y, other_r in seen["circles"][:i]:
+            assert np.hypot(x - other_x, y - other_y) >= r + other_r
+
+
+def test_without_groups_there_is_no_picture(tmp_path):
+    assert page_data(write(tmp_path, make_book()))["groups"] is None
+    one = replace(make_book(), groups=GROUPS.at_level(0))
+    assert page_data(write(tmp_path, one))["groups"] is None
 
 
 @pytest.mark.browser
