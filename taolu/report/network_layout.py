@@ -143,7 +143,8 @@ def _start(links, size, pull) -> np.ndarray:
     scale = 1 / np.sqrt(np.where(strength > 0, strength, 1.0))
     waves = np.linalg.eigh(links.toarray() * scale * scale[:, None])[1][:, -3:-1]
     waves = waves * scale[:, None]
-    waves = (waves - waves.mean(axis=0)) / np.maximum(waves.std(axis=0), 1e-12)
+    # In a network of several parts a wave may be one of them against all others: far, not that far.
+    waves = np.clip((waves - waves.mean(axis=0)) / np.maximum(waves.std(axis=0), 1e-12), -2, 2)
     places, asked = waves @ [1, 1j], pull @ [1, 1j]
     straight, mirrored = (np.sum(asked * side) for side in (places.conj(), places))
     if abs(mirrored) > abs(straight):

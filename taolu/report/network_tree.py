@@ -116,7 +116,9 @@ def _modules(partition, columns, counts):
     for own, count in zip(columns, counts, strict=True):
         some = own >= 0
         flow.append(np.bincount(own[some], partition.rates[some], count))
-        leave.append(module_rates(partition.flow, own, count)[1])
+        away = module_rates(partition.flow, own, count)[1]
+        # What is left of sums that cancel is no flow: nobody leaves a part without links.
+        leave.append(np.where(away > 1e-12 * flow[-1], away, 0.0))
         parent = np.full(count, -1)
         # -1 is the root, the last of all.
         parent[own[some]] = above[some] + before if start else -1
