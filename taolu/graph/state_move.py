@@ -7,7 +7,8 @@ which holds p_i of each physical node i, goes from one module to another, the de
 
 P_i what the old module holds of i, and Q_i the new one. Each physical node keeps the list of the
 modules that hold some of it, so one pass through the lists of a node's holdings gives the change
-for all modules. A module that holds what the node holds is tried even where no link leads to it.
+for all modules. A module that holds what the node holds is tried even where no link leads to it,
+unless very many modules hold some.
 """
 
 import math
@@ -17,6 +18,7 @@ import numpy as np
 from taolu._kernel import kernel
 
 _COLUMNS = 8  # six values, the term of the module, and how often it is entered
+_MOST_TRIED = 8  # modules that hold a physical node, if all of them are to be tried
 _LEAST = 1e-12  # nats a move must save; less may be rounding
 
 
@@ -249,6 +251,8 @@ def _look_into_lists(holdings, lists, a, home, near, many):
                     spared[m] += _plogp(there) - _plogp(max(there - rate, 0.0)) - alone
                 continue
             if not seen[m]:
+                if sizes[i] > _MOST_TRIED:
+                    continue
                 seen[m] = True
                 around[many] = m
                 many += 1
