@@ -149,6 +149,36 @@ def link_flow(
     return replace(flow, rates=visits_to_first_kind(flow.leaving, flow.entering, first))
 
 
+def flow_of_states(links, rates: np.ndarray, physical: np.ndarray, like: Flow) -> Flow:
+    """Returns the flow between states that is known already.
+
+    Args:
+        links: Sources and targets, int (links,), and what passes them that way, float64 (links,).
+        rates: Visits to each state, float64 (states,).
+        physical: The node of each state, int32 (states,).
+        like: Flow between the nodes, for their names and balance.
+
+    Example:
+        >>> like = link_flow(([0], [1]))
+        >>> links = np.array([0, 1]), np.array([1, 0]), np.array([0.5, 0.5])
+        >>> flow_of_states(links, np.array([0.5, 0.5]), np.array([0, 1]), like).between.tolist()
+        [1.0, 1.0]
+    """
+    sources, targets, passed = links
+    states = rates.size
+    away = np.where(sources != targets, passed, 0.0)
+    ids = sources.astype(np.int32), targets.astype(np.int32)
+    return Flow(
+        rates,
+        *_rows(Links(*ids, away, states, directed=True), away),
+        np.bincount(sources, away, states),
+        np.bincount(targets, away, states),
+        balanced=like.balanced,
+        names=like.names,
+        physical=physical,
+    )
+
+
 def _check_physical(links) -> None:
     physical = links.physical
     if physical is None:

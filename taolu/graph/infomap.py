@@ -8,15 +8,17 @@ trial is returned.
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from taolu.graph.flow import Flow, link_flow
 from taolu.graph.hierarchy import columns_of_modules
+from taolu.graph.links import as_links
 from taolu.graph.map_equation import Codelength, codelength, nested_columns
 from taolu.graph.network import whole
+from taolu.graph.overlap import MOST_LINKS, check_overlap, links_if_split, split_nodes
 from taolu.graph.state_network import memberships
 from taolu.graph.two_level import two_level as search_two_level
 
@@ -111,6 +113,7 @@ def infomap(
     nodes: int | None = None,
     markov_time: float = 1.0,
     variable_markov_time: bool = False,
+    overlap: bool = False,
     report: Callable[[int, int, float], None] | None = None,
 ) -> Partition:
     """Returns the modules, and modules in modules, that describe a random walk shortest.
@@ -135,6 +138,8 @@ def infomap(
         nodes: How many nodes there are, for arrays of links.
         markov_time: Steps from one description to the next: more make larger modules.
         variable_markov_time: Whether they are more where there are fewer ways to go.
+        overlap: Whether a node may be in several modules, where that is shorter: the partition is
+            then one of its states, by where the walker comes from; see `Partition.memberships`.
         report: Called after each trial with how many are done, how many there are, and the fewest
             bits per step so far.
 
@@ -149,16 +154,26 @@ def infomap(
         >>> found.modules.tolist(), round(found.codelength, 6)
         ([0, 0, 0, 1, 1, 1], 2.32073)
 
+        Two groups of six that all know each other, and share one of them.
+
+        >>> pairs = [(a, b) for a in range(11) for b in range(a) if a <= 5 or b >= 5]
+        >>> found = infomap(tuple(np.array(pairs).T), overlap=True)
+        >>> found.memberships[5], found.memberships[6]
+        ({(0,): 0.5, (1,): 0.5}, {(1,): 1.0})
+
     References:
         Rosvall, Bergstrom, Maps of random walks on complex networks reveal community structure,
         2008. Rosvall, Bergstrom, Multilevel compression of random walks on networks reveals
         hierarchical organization in large integrated systems, 2011. Su Jianlin, 最小熵原理（五）：
-        “层层递进”之社区发现与聚类, spaces.ac.cn/archives/7006, 2019.
+        “层层递进”之社区发现与聚类, spaces.ac.cn/archives/7006, 2019. Viamontes Esquivel, Rosvall,
+        Compression of flow can reveal overlapping-module organization in networks, 2011.
     """
     patience = trials if patience is None else patience
     for name, value in (("trials", trials), ("threads", threads), ("patience", patience)):
         if value != int(value) or value < 1:
             raise ValueError(f"`{name}` must be a whole number, at least 1. Received: {value}.")
+    if overlap:
+        check_overlap(links, recorded=recorded, plain=markov_time == 1 and not variable_markov_time)
     flow = links
     if not isinstance(links, Flow):
         flow = link_flow(
@@ -203,7 +218,37 @@ def infomap(
                 bits, columns = other
             if report:
                 report(len(lengths), len(seeds), bits.total)
-    return Partition(_paths(columns, flow.rates), bits, flow, np.array(lengths))
+    best = Partition(_paths(columns, flow.rates), bits, flow, np.array(lengths))
+    if not overlap:
+        return best
+    given = as_links(links, directed=directed, nodes=nodes)
+
+    def again(split) -> Partition:
+        return infomap(
+            split, two_level=two_level, trials=trials, patience=patience, rng=rng, threads=threads
+        )
+
+    return _overlapping(best, given, again)
+
+
+def _overlapping(best, links, search) -> Partition:
+    """The best partition of states of nodes, where that is shorter."""
+    found, flow = best, best.flow
+    ways = [found.leaves]
+    if links_if_split(links, not flow.balanced) <= MOST_LINKS:
+        ways.append(np.arange(flow.nodes))
+    for labels in ways:
+        split = split_nodes(links, flow, labels)
+        others = [search(split)]
+        if found.levels == 2:
+            start = found.modules[split.physical]
+            columns = search_two_level(whole(split), np.ones(1, dtype=np.int64), start)[0][:, None]
+            bits = codelength(split, columns)
+            others.append(Partition(_paths(columns, split.rates), bits, split, found.trials))
+        for other in others:
+            if best.codelength - other.codelength > SHORTER:
+                best = replace(other, trials=found.trials)
+    return best
 
 
 def _side_by_side(trial, seeds, threads) -> Generator[tuple[Codelength, np.ndarray], None, None]:
