@@ -18,7 +18,7 @@ from taolu.graph.state_move import move_states
 
 MOST = 2**62  # visits: no limit
 BLOCK = 16  # nodes that stay side by side in the queue of a large network
-LARGE = 2**18  # links, counted from both ends, above which a network is large
+LARGE = 2 * 10**5  # links, counted from both ends, above which a network is large
 _LEAST = 1e-12  # nats a move must save; less may be rounding
 
 
