@@ -28,7 +28,7 @@ def tag(
     data: Annotated[
         list[str],
         typer.Argument(
-            metavar="DATA", help="Labelled files, all in one layout; .gz .xz .zst as they are."
+            metavar="DATA", help="Labelled files, all in one layout; .gz .xz .bz2 .zst as they are."
         ),
     ],
     dev: Annotated[
