@@ -80,9 +80,8 @@ def print_groups(groups: WordGroups, top: int, words: int = 10) -> None:
     """
     rows = []
     for group, flow in list(zip(groups, groups.flows.tolist(), strict=True))[:top]:
-        more = " …" if len(group) > words else ""
-        rows.append([" ".join(group[:words]) + more, f"{len(group):,}", f"{100 * flow:.1f}%"])
-    names = ("group", "words", "share")
+        rows.append([" ".join(group[:words]), f"{len(group):,}", f"{100 * flow:.1f}%"])
+    names = ("most used", "words", "share")
     print_table(f"groups 词群: {len(groups):,}, by their share of the text", names, rows)
 
 

@@ -90,15 +90,18 @@ def test_show_prints_the_ledger_and_the_words_chosen(book):
     ledger, words = out.split("words 词\n")
     assert ledger.startswith("ledger 账本: bits per character\n")
     assert rows(ledger)[0][0] == "characters"
+    words, groups = words.split("groups 词群: 3, by their share of the text\n")
     assert len(rows(words)) == 2
+    assert [row[1:] for row in rows(groups)] == [["9", "42.9%"], ["20", "42.9%"]]
     found = assert_works(run("show", book, "--search", "天"))
     assert {row[0] for row in rows(found.split("words 词\n")[1])} == {"天安门"}
     # No dictionary was known, so every word is new.
-    assert assert_works(run("show", book, "--new", "--top", 2)) == out
+    new = assert_works(run("show", book, "--new", "--top", 2))
+    assert new == out.split("groups 词群")[0]
 
 
 def test_numbers_stand_right_in_columns_of_one_width(book):
-    table = assert_works(run("show", book)).split("words 词\n")[1]
+    table = assert_works(run("show", book)).split("words 词\n")[1].split("groups 词群")[0]
     lines = [line.split("│") for line in table.splitlines() if line.startswith("│")]
     assert len({tuple(map(len, line[2:])) for line in lines}) == 1
     assert all(cell.endswith(" ") and cell[-2] != " " for line in lines for cell in line[2:6])
