@@ -1,6 +1,7 @@
 """`taolu group`: the modules of a network."""
 
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -45,6 +46,10 @@ def group(
         bool, typer.Option("--two-level", help="No modules inside modules.")
     ] = False,
     trials: Annotated[int, typer.Option(min=1, help="Searches; the shortest wins.")] = 10,
+    patience: Annotated[
+        int | None,
+        typer.Option(min=1, help="End after so many trials in a row that found nothing shorter."),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Trials side by side; default all cores.")
     ] = None,
@@ -58,6 +63,10 @@ def group(
     to_nodes: Annotated[
         bool, typer.Option("--to-nodes", help="They land on any node alike, not on links.")
     ] = False,
+    markov_time: Annotated[
+        float,
+        typer.Option(help="Steps of the walk between two words about it: more, larger modules."),
+    ] = 1.0,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Write the modules of all nodes: .tree, .clu, .json."),
@@ -88,7 +97,9 @@ def group(
       taolu group karate.gml -o karate.tree
       taolu group words.net --two-level --json
     """
-    _check_options(teleportation, output, report)
+    _check_options(teleportation, markov_time, output, report)
+    if recorded and markov_time != 1:
+        raise typer.BadParameter("goes with unrecorded teleports only", param_hint="--markov-time")
 
     from taolu.cli.progress import trials as watching
     from taolu.count.parallel import available_cores
@@ -113,6 +124,8 @@ def group(
             teleportation=teleportation,
             recorded=recorded,
             to_nodes=to_nodes,
+            markov_time=markov_time,
+            patience=patience,
             report=tell,
         )
     if output:
@@ -123,6 +136,8 @@ def group(
         from taolu.report.network import write_network
 
         options = _options(found, two_level, seed, teleportation, recorded, to_nodes)
+        if markov_time != 1:
+            options["马尔可夫时间 Markov time"] = f"{markov_time:g}"
         title, size = links.name, found.sources.size
         write_network(report, partition, title=title, links=size, options=options)
     tree = tree_of(partition)
@@ -138,12 +153,14 @@ def group(
         sys.stdout.write(f"{path}\n")
 
 
-def _check_options(teleportation, output, report) -> None:
+def _check_options(teleportation, markov_time, output, report) -> None:
     """Nobody should wait for a result that then cannot be written."""
     if not 0 < teleportation < 1:
         raise typer.BadParameter(
             f"{teleportation} does not lie between 0 and 1", param_hint="--teleportation"
         )
+    if not 0 < markov_time < math.inf:
+        raise typer.BadParameter(f"{markov_time} is not above 0", param_hint="--markov-time")
     if output and output.suffix.lower() not in KINDS:
         raise typer.BadParameter(f"{output} must end in {', '.join(KINDS)}", param_hint="--output")
     for path in filter(None, (output, report)):

@@ -113,6 +113,17 @@ def test_options_of_the_flow_reach_the_search(taolu, ring, flags):
     assert json.loads(out)["bits"]["total"] == pytest.approx(wanted.codelength, abs=1e-12)
 
 
+def test_a_longer_markov_time_joins_modules_and_patience_ends_the_search(taolu, ring):
+    flags = "--two-level", "--markov-time", "3", "--trials", "9", "--patience", "1"
+    code, out, _ = taolu("group", ring, "--json", "--threads", "1", *flags)
+    assert code == 0
+    found = json.loads(out)
+    assert found["top_modules"] < 30
+    wanted = infomap(read_links(ring), two_level=True, markov_time=3, trials=9, patience=1)
+    assert found["trials"] == pytest.approx(wanted.trials.tolist(), abs=1e-12)
+    assert len(found["trials"]) < 9
+
+
 def test_a_page_and_a_file_of_modules_are_written_and_named(taolu, tmp_path, triangles):
     page, tree = tmp_path / "page.html", tmp_path / "two.tree"
     code, out, _ = taolu("group", triangles, "--report", page, "-o", tree)
@@ -148,6 +159,8 @@ def test_names_from_the_file_are_printed_as_they_are_and_lines_are_cut(
         ("a\tb\n", ["--recorded"], 2, "--recorded: teleports are for links with directions"),
         ("a\tb\n", ["--teleportation", "1"], 2, "--teleportation: 1.0 does not lie between"),
         ("a\tb\n", ["--trials", "0"], 2, "--trials"),
+        ("a\tb\n", ["--markov-time", "0"], 2, "--markov-time: 0.0 is not above 0"),
+        ("a\tb\n", ["--directed", "--recorded", "--markov-time", "2"], 2, "--markov-time: goes"),
         ("a\tb\n", ["-o", "a.txt"], 2, "--output: a.txt must end in .tree, .clu, .json"),
         ("a\tb\n", ["--report", "nowhere/a.html"], 1, "nowhere/a.html: cannot be written"),
     ],
