@@ -27,9 +27,7 @@ from taolu._kernel import kernel
 from taolu.graph.bipartite import check_kinds, visits_to_first_kind
 from taolu.graph.links import Links, as_links
 from taolu.graph.markov_time import MarkovTime
-
-STEPS = 1000  # 0.85**200 is below 1e-14 already
-STEADY = 1e-13  # share of the rates that a step changes when they are taken as found
+from taolu.graph.visits import passing
 
 
 @dataclass(frozen=True)
@@ -228,7 +226,7 @@ def _directed(links, teleportation, recorded, to_nodes, time) -> Flow:
         # Recorded, a teleport to a link is seen where the link ends.
         landing = into if recorded else out
         landing = landing / landing.sum()
-    links, flow, rates = _passing(links, out, landing, teleportation)
+    links, flow, rates = passing(links, out, landing, teleportation)
     if recorded:
         flow *= 1 - teleportation
     else:
@@ -260,19 +258,6 @@ def _directed(links, teleportation, recorded, to_nodes, time) -> Flow:
     )
 
 
-def _passing(links, out, landing, teleportation) -> tuple[Links, np.ndarray, np.ndarray]:
-    """Links in the order of their targets, what follows each of them, and the visit rates."""
-    starts = np.zeros(links.nodes + 1, dtype=np.int64)
-    sources, shares = np.empty_like(links.sources), np.empty(links.weights.size)
-    _sort_by_target(links.sources, links.targets, links.weights, out, starts, sources, shares)
-    rates = landing / teleportation
-    _settle((starts, sources, shares), landing, 1 - teleportation, STEPS, STEADY, rates)
-    rates /= rates.sum()
-    targets = np.repeat(np.arange(links.nodes, dtype=np.int32), np.diff(starts))
-    flow = shares * rates[sources]
-    return replace(links, sources=sources, targets=targets, weights=shares), flow, rates
-
-
 def _rows(links, flow) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Symmetric rows of the links that carry flow, each neighbour once."""
     starts = np.zeros(links.nodes + 1, dtype=np.int64)
@@ -290,57 +275,6 @@ def _add_at_ends(sources, targets, amounts, leaving, entering):
     for e in range(amounts.size):
         leaving[sources[e]] += amounts[e]
         entering[targets[e]] += amounts[e]
-
-
-@kernel
-def _sort_by_target(sources, targets, weights, out, starts, sorted_sources, shares):
-    nodes = starts.size - 1
-    for e in range(targets.size):
-        starts[targets[e] + 1] += 1
-    for b in range(nodes):
-        starts[b + 1] += starts[b]
-    place = starts[:-1].copy()
-    for e in range(targets.size):
-        a, b = sources[e], targets[e]
-        sorted_sources[place[b]] = a
-        shares[place[b]] = weights[e] / out[a] if out[a] > 0.0 else 0.0
-        place[b] += 1
-
-
-@kernel
-def _settle(rows, landing, follow, steps, steady, rates):
-    """Solves r = follow P r + landing, each rate from the newest others (Gauss-Seidel).
-
-    The error shrinks by `follow` a step at least. What is left of it soon points one way; so a step
-    goes on along the last one, as far as makes the next change shortest (Anderson, depth one).
-    """
-    starts, sources, shares = rows
-    nodes = rates.size
-    before, last, last_change = rates.copy(), np.empty(nodes), np.empty(nodes)
-    for step in range(steps):
-        change, total = 0.0, 0.0
-        for b in range(nodes):
-            arriving = 0.0
-            for e in range(starts[b], starts[b + 1]):
-                arriving += rates[sources[e]] * shares[e]
-            now = follow * arriving + landing[b]
-            change += abs(now - rates[b])
-            total += now
-            rates[b] = now
-        if change <= steady * total:
-            break
-        along, square = 0.0, 0.0
-        if step > 0:
-            for b in range(nodes):
-                bend = rates[b] - before[b] - last_change[b]
-                along += (rates[b] - before[b]) * bend
-                square += bend * bend
-        ahead = along / square if square > 0.0 else 0.0
-        for b in range(nodes):
-            now = rates[b]
-            last_change[b] = now - before[b]
-            rates[b] = max(0.0, now - ahead * (now - last[b])) if step > 0 else now
-            last[b], before[b] = now, rates[b]
 
 
 @kernel
