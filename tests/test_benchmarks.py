@@ -104,6 +104,7 @@ def test_scale_measures_stages_and_memory():
     assert all(int(row[-1]) > 0 for row in times[2:])
 
 
+@pytest.mark.slow
 def test_attention_times_itself_beside_the_bare_operations():
     pytest.importorskip("keras")
     costs, growth = tables(run("attention.py", "--small", "--repeat", "1"))

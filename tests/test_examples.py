@@ -34,6 +34,11 @@ SAYS = {
     "tagger.py": ["pointer: F1 1.00", "南京/LOC@3  南京大学/ORG@3", "48 give way to longer spans"],
     "signal_report.py": ["by the formula 0.010100", "linear      Orthogonal"],
 }
+# These train networks for more than ten seconds.
+LONG = ("attention.py", "label_bias.py", "tagger.py")
+RUNS = [
+    pytest.param(path, marks=pytest.mark.slow) if path.name in LONG else path for path in EXAMPLES
+]
 
 
 def run(path, *arguments):
@@ -53,7 +58,7 @@ def test_an_example_is_short_and_says_how_to_run_it(path):
     assert f"python examples/{path.name}" in "\n".join(lines[:5])
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.name)
 def test_an_example_runs_and_prints(path):
     printed = run(path)
     assert printed.strip()

@@ -123,6 +123,7 @@ def test_the_figures_of_the_article(figure):
     assert np.mean(dependent) == pytest.approx(0.0943, abs=0.0026)
 
 
+@pytest.mark.slow  # hyppo compiles for half a minute
 @pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")
 def test_parity_with_hyppo(figure):
     """Hyppo has a 2 in its kernel, and takes the bandwidth of x for y as well."""

@@ -19,6 +19,8 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # Frames come when the machine has time, so nothing may wait for an animation.
+    "--force-prefers-reduced-motion",
     "--dump-dom",
     "--virtual-time-budget=20000",
     "--enable-logging=stderr",
