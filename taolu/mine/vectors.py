@@ -87,11 +87,30 @@ def _strongest(table, width, rng) -> np.ndarray:
     """Rows of U S of the table's singular value decomposition, its largest values only."""
     size = min(width + SPARE, *table.shape)
     across = table.T.tocsr()
-    found = table @ rng.standard_normal((table.shape[1], size)).astype(np.float32)
-    basis = np.linalg.qr(found)[0]
+    start = rng.standard_normal((table.shape[1], size)).astype(np.float32)
+    basis = _at_right_angles(table @ start)
     for _ in range(ROUNDS):
-        basis = np.linalg.qr(across @ basis)[0]
-        basis = np.linalg.qr(table @ basis)[0]
-    # table = basis @ (across @ basis).T nearly, and the thin factor is small enough for LAPACK.
-    _, values, turns = np.linalg.svd(across @ basis, full_matrices=False)
-    return np.ascontiguousarray((basis @ turns.T * values)[:, :width], dtype=np.float32)
+        basis = _at_right_angles(table @ (across @ basis))
+    # table = basis @ (across @ basis).T nearly.
+    squares, turns = _squares_and_turns(across @ basis)
+    found = basis @ (turns * np.sqrt(squares))
+    return np.ascontiguousarray(found[:, :width], dtype=np.float32)
+
+
+def _at_right_angles(tall) -> np.ndarray:
+    """Columns of length one that span what those of a tall array do; zeros for those in excess."""
+    squares, turns = _squares_and_turns(tall)
+    some = squares > 1e-12 * squares[0]
+    scales = np.where(some, 1 / np.sqrt(np.where(some, squares, 1.0)), 0.0)
+    return (tall @ (turns * scales)).astype(np.float32)
+
+
+def _squares_and_turns(tall) -> tuple[np.ndarray, np.ndarray]:
+    """Squares of the singular values, the largest first, and the right singular vectors.
+
+    By the small matrix of the products of the columns: the time of LAPACK on a tall array is that
+    of its many small steps, on a busy machine that of the other programs.
+    """
+    tall = tall.astype(np.float64)
+    squares, turns = np.linalg.eigh(tall.T @ tall)
+    return np.maximum(squares[::-1], 0.0), turns[:, ::-1]
