@@ -66,6 +66,7 @@ def test_held_out_scores_characters_and_lexicons():
     assert float(bits["lexicon, margin 0"]) < float(bits["characters"])
 
 
+@pytest.mark.slow
 def test_discovery_times_itself_and_a_peer():
     peer = f'{sys.executable} -c \'import sys; open(sys.argv[2], "w").write("a\\n")\' TEXT OUT'
     output = run("discovery.py", "--small", "--repeat", "1", "--no-smoothnlp", "--peer", peer)
@@ -81,6 +82,7 @@ def test_cutting_agrees_with_a_plain_viterbi_everywhere():
     assert column(places, "all")["Viterbi in plain Python"].endswith("= 1.000000")
 
 
+@pytest.mark.slow
 def test_hsic_agrees_with_hyppo():
     pytest.importorskip("hyppo")
     compared, large = tables(run("hsic.py", "--small", "--repeat", "1"))
@@ -112,6 +114,7 @@ def test_attention_times_itself_beside_the_bare_operations():
     assert growth[0][1:] == ["full ms", "Local(32) ms", "Atrous(16) ms", "Sparse(32, 32) ms"]
 
 
+@pytest.mark.slow
 def test_a_mixture_takes_turns_with_scikit_learn():
     pytest.importorskip("sklearn")
     [table] = tables(run("mixture.py", "--rows", "1500", "--repeat", "1"))

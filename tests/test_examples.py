@@ -34,8 +34,8 @@ SAYS = {
     "tagger.py": ["pointer: F1 1.00", "南京/LOC@3  南京大学/ORG@3", "48 give way to longer spans"],
     "signal_report.py": ["by the formula 0.010100", "linear      Orthogonal"],
 }
-# These train networks for more than ten seconds.
-LONG = ("attention.py", "label_bias.py", "tagger.py")
+# These compile or train networks for about ten seconds or more.
+LONG = ("activations.py", "attention.py", "label_bias.py", "lazy_optimizer.py", "tagger.py")
 RUNS = [
     pytest.param(path, marks=pytest.mark.slow) if path.name in LONG else path for path in EXAMPLES
 ]
