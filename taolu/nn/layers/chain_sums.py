@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from taolu.nn.differentiate import scan
+from taolu.nn.scan import scan
 
 LEAST = 1e-37  # just above the smallest float32 that all processors keep
 RELIABLE = 1e-25  # a sum of weights up to one; what was lost below LEAST is then a part in 10**12

@@ -11,8 +11,8 @@ import math
 
 from keras import ops
 
-from taolu.nn.differentiate import scan
 from taolu.nn.masking import apply_mask
+from taolu.nn.scan import scan
 
 
 def k_best(scores, transitions, start, end, mask, k):

@@ -12,7 +12,7 @@ the time must be known when a graph is traced, as `ops.scan` of Keras 3.15 wants
 
 from keras import ops
 
-from taolu.nn.differentiate import runs_eagerly, scan
+from taolu.nn.differentiate import runs_eagerly
 from taolu.nn.layers.chain_runs import FEW, log_z_by_runs
 from taolu.nn.layers.chain_sums import (
     EXCLUDED,
@@ -24,6 +24,7 @@ from taolu.nn.layers.chain_sums import (
     log_z,
 )
 from taolu.nn.masking import apply_mask
+from taolu.nn.scan import scan
 
 
 def log_partition(scores, transitions, start, end, mask, parallel=False):

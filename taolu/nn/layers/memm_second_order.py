@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
-from taolu.nn.differentiate import scan
 from taolu.nn.layers import linear_chain
 from taolu.nn.layers.memm import DECODINGS
 from taolu.nn.layers.tag_head import TagHead, check_multiplier
 from taolu.nn.masking import apply_mask
+from taolu.nn.scan import scan
 
 
 @keras.saving.register_keras_serializable(package="taolu")
