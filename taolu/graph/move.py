@@ -14,6 +14,7 @@ import numpy as np
 
 from taolu._kernel import kernel
 from taolu.graph.network import Network
+from taolu.graph.queue import plogp, queue_neighbours, shuffle, sizes_of_modules
 from taolu.graph.state_move import move_states
 
 MOST = 2**62  # visits: no limit
@@ -46,7 +47,7 @@ def move(
     if nodes is not None:
         queue[: nodes.size] = nodes
     waiting = network.size if nodes is None else nodes.size
-    _shuffle(queue, waiting, BLOCK if network.neighbours.size >= LARGE else 1, state)
+    shuffle(queue, waiting, BLOCK if network.neighbours.size >= LARGE else 1, state)
     places = network.values, network.regions, network.outer
     return int(_move(rows, places, flags, labels, modules, (queue, waiting, visits)))
 
@@ -67,15 +68,10 @@ def tables(network: Network, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 @kernel
-def _plogp(rate):
-    return rate * math.log(rate) if rate > 0.0 else 0.0
-
-
-@kernel
 def _growth(whole, log_whole, more):
     """f(whole + more) - f(whole), by the series of log(1 + x) where it is exact to rounding."""
     if abs(more) > 1e-3 * whole:
-        return _plogp(whole + more) - whole * log_whole
+        return plogp(whole + more) - whole * log_whole
     x = more / whole if whole > 0.0 else 0.0
     log = x * (1.0 - x * (1 / 2 - x * (1 / 3 - x * (1 / 4 - x / 5))))
     return more * log_whole + (whole + more) * log
@@ -87,8 +83,8 @@ def _term(weight, leave, enter, parts, balanced):
     if parts == 1.0:
         return 0.0
     if balanced:
-        return _plogp(leave + weight) - 2.0 * _plogp(leave)
-    return _plogp(leave + weight) - _plogp(leave) - _plogp(enter)
+        return plogp(leave + weight) - 2.0 * plogp(leave)
+    return plogp(leave + weight) - plogp(leave) - plogp(enter)
 
 
 @kernel
@@ -123,15 +119,9 @@ def _tabulate(rows, values, flags, regions, labels, modules, sums):
 
 @kernel
 def _move(rows, places, flags, labels, modules, waits):
-    starts, neighbours, _ = rows
     queue, waiting, visits = waits
     nodes = labels.size
-    sizes = np.zeros(nodes, dtype=np.int32)
-    for a in range(nodes):
-        sizes[labels[a]] += 1
-    empty = np.flatnonzero(sizes == 0).astype(np.int32)
-    empties = empty.size
-    empty = np.concatenate((empty, np.empty(nodes - empties, dtype=np.int32)))
+    sizes, empty, empties = sizes_of_modules(labels)
     queued = np.zeros(nodes, dtype=np.bool_)
     for i in range(waiting):
         queued[queue[i]] = True
@@ -165,13 +155,7 @@ def _move(rows, places, flags, labels, modules, waits):
         if sizes[home] == 0:
             empty[empties] = home
             empties += 1
-        for e in range(starts[a], starts[a + 1]):
-            b = neighbours[e]
-            if not queued[b] and labels[b] != where:
-                queued[b] = True
-                last = first + waiting
-                queue[last if last < nodes else last - nodes] = b
-                waiting += 1
+        waiting = queue_neighbours(rows, labels, a, (queue, queued), first, waiting)
     return moves
 
 
@@ -251,24 +235,3 @@ def _move_one(a, home, alone, places, flags, modules, shared, candidates):
             near[home] = 0.0
             far[home] = 0.0
     return where
-
-
-@kernel
-def _shuffle(items, size, block, state):
-    """Shuffles blocks of items: in a large network, near ones are fetched together."""
-    x = state[0]
-    blocks = (size + block - 1) // block
-    order = np.arange(blocks)
-    for i in range(blocks - 1, 0, -1):
-        # Marsaglia's xorshift of 32 bits, in 64 so that plain Python does not overflow either.
-        x ^= (x << 13) & 0xFFFFFFFF
-        x ^= x >> 17
-        x ^= (x << 5) & 0xFFFFFFFF
-        j = (x * (i + 1)) >> 32
-        order[i], order[j] = order[j], order[i]
-    was, k = items[:size].copy(), 0
-    for i in range(blocks):
-        for t in range(block * order[i], min(size, block * (order[i] + 1))):
-            items[k] = was[t]
-            k += 1
-    state[0] = x

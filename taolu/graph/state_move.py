@@ -11,11 +11,10 @@ for all modules. A module that holds what the node holds is tried even where no 
 unless very many modules hold some.
 """
 
-import math
-
 import numpy as np
 
 from taolu._kernel import kernel
+from taolu.graph.queue import plogp, queue_neighbours, shuffle, sizes_of_modules
 
 _COLUMNS = 8  # six values, the term of the module, and how often it is entered
 _MOST_TRIED = 8  # modules that hold a physical node, if all of them are to be tried
@@ -60,16 +59,11 @@ def move_states(network, labels: np.ndarray, state: np.ndarray, nodes, visits: i
 
 
 @kernel
-def _plogp(rate):
-    return rate * math.log(rate) if rate > 0.0 else 0.0
-
-
-@kernel
 def _term(weight, leave, enter, parts):
     """What a module adds to the bits of its region, f(o + sum e) and its visits aside."""
     if parts == 1.0:
         return 0.0
-    return _plogp(leave + weight) - _plogp(leave) - _plogp(enter)
+    return plogp(leave + weight) - plogp(leave) - plogp(enter)
 
 
 @kernel
@@ -157,17 +151,11 @@ def _take_from_list(lists, i, m, rate):
 @kernel
 def _move(own, labels, modules, waits, state):
     (rows, places, flags), (holdings, lists) = own
-    starts, neighbours, _ = rows
     queue, waiting, visits = waits
     nodes = labels.size
     table = modules[0]
-    sizes = np.zeros(nodes, dtype=np.int32)
-    for a in range(nodes):
-        sizes[labels[a]] += 1
-    empty = np.flatnonzero(sizes == 0).astype(np.int32)
-    empties = empty.size
-    empty = np.concatenate((empty, np.empty(nodes - empties, dtype=np.int32)))
-    _shuffle(queue, waiting, state)
+    sizes, empty, empties = sizes_of_modules(labels)
+    shuffle(queue, waiting, 1, state)
     queued = np.zeros(nodes, dtype=np.bool_)
     for i in range(waiting):
         queued[queue[i]] = True
@@ -209,13 +197,7 @@ def _move(own, labels, modules, waits, state):
             table[home] = 0.0
             empty[empties] = home
             empties += 1
-        for e in range(starts[a], starts[a + 1]):
-            b = neighbours[e]
-            if not queued[b] and labels[b] != where:
-                queued[b] = True
-                last = first + waiting
-                queue[last if last < nodes else last - nodes] = b
-                waiting += 1
+        waiting = queue_neighbours(rows, labels, a, (queue, queued), first, waiting)
     return moves
 
 
@@ -243,12 +225,12 @@ def _look_into_lists(holdings, lists, a, home, near, many):
     _, spared, seen, around = near
     for h in range(starts[a], starts[a + 1]):
         i, rate = physical[h], rates[h]
-        alone = _plogp(rate)
+        alone = plogp(rate)
         for k in range(first[i], first[i] + sizes[i]):
             m, there = modules[k], sums[k]
             if m == home:
                 if parts[k] > 1:
-                    spared[m] += _plogp(there) - _plogp(max(there - rate, 0.0)) - alone
+                    spared[m] += plogp(there) - plogp(max(there - rate, 0.0)) - alone
                 continue
             if not seen[m]:
                 if sizes[i] > _MOST_TRIED:
@@ -256,7 +238,7 @@ def _look_into_lists(holdings, lists, a, home, near, many):
                 seen[m] = True
                 around[many] = m
                 many += 1
-            spared[m] += _plogp(there + rate) - _plogp(there) - alone
+            spared[m] += plogp(there + rate) - plogp(there) - alone
     return many
 
 
@@ -276,7 +258,7 @@ def _move_one(a, home, alone, places, flags, modules, near, many):
         old_term = _term(weight, old_leave, old_enter, parts)
     whole = outer[region] + sums[region]
     gone = old_enter - table[home, 7]
-    base = table[home, 6] - old_term + _plogp(whole) - spared[home]
+    base = table[home, 6] - old_term + plogp(whole) - spared[home]
     best, where, best_term, best_enter = -_LEAST, home, 0.0, 0.0
     for k in range(many):
         m = around[k]
@@ -284,7 +266,7 @@ def _move_one(a, home, alone, places, flags, modules, near, many):
             leave, enter = _rates(table[m], value, 1.0, shared[m], flags)
             weight, parts = table[m, 0] + value[0], table[m, 5] + value[5]
             term = _term(weight, leave, enter, parts)
-            change = _plogp(whole + gone + enter - table[m, 7]) - base
+            change = plogp(whole + gone + enter - table[m, 7]) - base
             change += term - table[m, 6] - spared[m]
             if change < best:
                 best, where, best_term, best_enter = change, m, term, enter
@@ -299,16 +281,3 @@ def _move_one(a, home, alone, places, flags, modules, near, many):
         table[where, 6], table[where, 7] = best_term, best_enter
         table[home, 6], table[home, 7] = old_term, old_enter
     return where
-
-
-@kernel
-def _shuffle(items, size, state):
-    x = state[0]
-    for i in range(size - 1, 0, -1):
-        # Marsaglia's xorshift of 32 bits, in 64 so that plain Python does not overflow either.
-        x ^= (x << 13) & 0xFFFFFFFF
-        x ^= x >> 17
-        x ^= (x << 5) & 0xFFFFFFFF
-        j = (x * (i + 1)) >> 32
-        items[i], items[j] = items[j], items[i]
-    state[0] = x
