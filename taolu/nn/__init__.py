@@ -3,7 +3,7 @@
     differentiate   gradients to any order and one train step for JAX, torch and TensorFlow
     layers          attention, positions, pooling, gates, norms, embeddings, CRF and MEMM
     models          TagModel: a network that ends in a CRF or MEMM
-    losses          independence from a nuisance, as a penalty
+    losses          telling data from noise, sampled softmax; independence from a nuisance
     optimizers      Lookahead, Lazy and others that wrap or extend those of Keras
     masking         which steps are text, and sums that read no others
     activations, initializers, signal   scale: what a network does to its signals

@@ -35,6 +35,7 @@ from taolu.nn.layers.position import PositionEmbedding, SinusoidalPosition
 from taolu.nn.layers.rotary import Rotary
 from taolu.nn.layers.softmax_head import SoftmaxHead
 from taolu.nn.layers.tied_projection import TiedProjection
+from taolu.nn.losses import LogPartition
 from taolu.text.schemes import BMES, legality
 
 pytestmark = pytest.mark.usefixtures("fast_compile")
@@ -200,6 +201,7 @@ CASES = {
         empty_zeros=True,
     ),
     "TiedProjection": each_step(tied),
+    "LogPartition": each_step(partial(LogPartition, 0.5), output_dtype="float32"),
     "CRF": head(lambda: CRF(legality("BMES", BMES), learning_rate_multiplier=2.0), "marginals"),
     "CRF, by matrices": head(lambda: CRF(use_ends=False, parallel=True), "marginals"),
     "SoftmaxHead": head(lambda: SoftmaxHead(legality("BMES", BMES)), "marginals"),
@@ -246,6 +248,7 @@ CASES = {
 # Layers that are tested elsewhere, each with its reason.
 EXEMPT = {
     "IndependencePenalty": "compares samples of a batch, not steps, and hands on what it is given",
+    "CandidateSampler": "draws ids, and has nothing to call",
     "MarkedEmbedding": "an Embedding of Keras, tested with the optimizer that reads its marks",
 }
 
