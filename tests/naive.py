@@ -9,6 +9,7 @@ on.
 import math
 import unicodedata
 from collections import Counter
+from functools import cache
 from itertools import pairwise
 
 OTHER, WORD, ALNUM = 0, 1, 2
@@ -217,3 +218,42 @@ def pair_counts(texts):
             pairs[pair] += 1
             last = pair, i
     return pairs
+
+
+def template_bits(words, costs, templates, slot_end):
+    """Cost of the cheapest way to say words as a row of words and templates, slots filled alike.
+
+    A template is a tuple of words and slots (None), with its cost; each slot costs its end too.
+    """
+    here = [(parts, cost) for parts, cost in templates.items() if set(parts) - {None} <= set(words)]
+    if not here:
+        return math.fsum(costs[word] for word in words)
+
+    @cache
+    def row(start, stop):
+        ways = (item(start, middle) + row(middle, stop) for middle in range(start + 1, stop))
+        return min(item(start, stop), min(ways, default=math.inf))
+
+    @cache
+    def item(start, stop):
+        best = costs[words[start]] if stop == start + 1 else math.inf
+        for parts, cost in here:
+            best = min(best, cost + filled(parts, start, stop))
+        return best
+
+    def filled(parts, start, stop):
+        if not parts:
+            return 0.0 if start == stop else math.inf
+        if stop - start < len(parts):
+            return math.inf
+        if parts[0] is not None:
+            found = words[start] == parts[0]
+            return filled(parts[1:], start + 1, stop) if found else math.inf
+        best = math.inf
+        for middle in range(start + 1, stop - len(parts) + 2):
+            rest = filled(parts[1:], middle, stop)
+            if rest < math.inf:
+                best = min(best, row(start, middle) + slot_end + rest)
+        return best
+
+    return row(0, len(words)) if words else 0.0

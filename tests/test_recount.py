@@ -80,6 +80,48 @@ def bits_of_groups(sentences, costs, unknown, groups, level):
     return text, codebook + len(uses) * math.log2(len(names)) + math.log2(cells), len(names)
 
 
+def read_templates(path):
+    """Words and slots (None) of each template, with its uses."""
+    templates = {}
+    for row in table(path):
+        parts = tuple(None if part == "[X]" else part for part in row["template"].split())
+        assert None in parts[1:-1]
+        assert None not in (parts[0], parts[-1])
+        templates[parts] = int(row["count"])
+    return templates
+
+
+def bits_of_templates(sentences, units, costs, unknown, templates):
+    """Bits of the text as rows of words and templates, and of the templates and all frequencies.
+
+    The uses are those of the file; that sentences can be said so cheaply is found out by parsing.
+    """
+    alone, ends = Counter(units), 0
+    for parts, uses in templates.items():
+        ends += uses * parts.count(None)
+        alone.subtract({word: uses * n for word, n in Counter(filter(None, parts)).items()})
+    assert min(alone.values()) >= 0
+    counts = [*alone.values(), *templates.values(), ends, len(sentences)]
+    text = naive.self_information([n for n in counts if n])
+    total = sum(counts)
+    words = {word: math.log2(total / max(n, 1)) for word, n in alone.items()}
+    items = {parts: math.log2(total / uses) for parts, uses in templates.items()}
+    cheapest = len(sentences) * math.log2(total / len(sentences))
+    for sentence in sentences:
+        cut = naive.units(sentence, costs, unknown)
+        cheapest += naive.template_bits(cut, words, items, math.log2(total / ends))
+    # More uses than the text has would be cheaper than its cheapest parses.
+    assert cheapest <= text * (1 + 1e-12)
+    total_units = sum(units.values()) + len(sentences)
+    end = math.log2(total_units / len(sentences))
+    spelled = [
+        end * (parts.count(None) + 1)
+        + sum(math.log2(total_units / units[word]) for word in filter(None, parts))
+        for parts in templates
+    ]
+    return text, math.fsum(spelled) + sent(len(units) + len(templates), total)
+
+
 def learned(path, *options):
     """The folder that `taolu learn` writes for a text."""
     command = [sys.executable, "-m", "taolu", "learn", str(path), *options]
@@ -102,7 +144,7 @@ def recount(path, folder):
 
     steps = {row["step"]: row for row in table(folder / "ledger.tsv")}
     names = list(steps)
-    last = steps[[name for name in names if name != "groups"][-1]]
+    last = steps[[name for name in names if name not in ("templates", "groups")][-1]]
     assert names[0] == "characters"
     assert last["step"] in ("words", "lexicon")
     assert int(steps["characters"]["learned"]) == len(characters)
@@ -111,15 +153,21 @@ def recount(path, folder):
         (steps["characters"], bits_of_characters(characters, len(sentences))),
         (last, bits_of_units(units, characters, len(sentences))),
     ]
+    # The words of the step before stay charged, but for their frequencies.
+    spelled = lines[1][1][1] - sent(len(units), sum(units.values()) + len(sentences))
+    assert ("templates" in steps) == (folder / "templates.tsv").exists()
+    if "templates" in steps:
+        templates = read_templates(folder / "templates.tsv")
+        assert int(steps["templates"]["learned"]) == len(templates)
+        told, own = bits_of_templates(sentences, units, costs, unknown, templates)
+        lines.append((steps["templates"], (told, spelled + own)))
     assert ("groups" in steps) == (folder / "groups.tsv").exists()
     if "groups" in steps:
         assert names[-1] == "groups"
         groups, level = table(folder / "groups.tsv"), meta["groups"]["level"]
         grouped, own, number = bits_of_groups(sentences, costs, unknown, groups, level)
         assert int(steps["groups"]["learned"]) == number
-        # The words of the step before stay charged, but for their frequencies.
-        units_alone = lines[1][1][1] - sent(len(units), sum(units.values()) + len(sentences))
-        lines.append((steps["groups"], (grouped, units_alone + own)))
+        lines.append((steps["groups"], (grouped, spelled + own)))
     size = sum(characters.values())
     for row, (text_bits, codebook_bits) in lines:
         assert float(row["text"]) == pytest.approx(text_bits / size, abs=1e-9)

@@ -6,7 +6,7 @@ total that falls is a step that learned something.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,3 +116,16 @@ class Ledger:
         if self.pays(step):
             return Ledger((*self.steps, step), self.tried)
         return Ledger(self.steps, (*self.tried, step))
+
+    def add_best(self, steps: Iterable[Step]) -> "Ledger":
+        """Returns a ledger with the best of several steps taken if it pays; the rest were tried.
+
+        Example:
+            >>> ledger = Ledger((Step("lexicon", 4, 7.0, 0.5),))
+            >>> ledger = ledger.add_best([Step("groups", 1, 7.4, 0.0), Step("groups", 9, 6.0, 0.5)])
+            >>> [s.learned for s in ledger], [s.learned for s in ledger.tried]
+            ([4, 9], [1])
+        """
+        order = sorted(steps, key=lambda step: step.total)
+        added = self.add(order[0]) if order else self
+        return Ledger(added.steps, (*added.tried, *order[1:]))

@@ -1,9 +1,10 @@
 """Everything learned from a text, frozen, and saved as a folder of readable files.
 
-`words.tsv` is the dictionary, `characters.tsv` the alphabet that spells it, `groups.tsv` the groups
-of words where they paid, `ledger.tsv` and `tried.tsv` what each step saved, `meta.json` the format
-version and what was read. A folder is written beside its final name and renamed, so a half-written
-one never stands in its place.
+`words.tsv` is the dictionary, `characters.tsv` the alphabet that spells it, `templates.tsv` and
+`groups.tsv` templates and groups of words where they paid, `vectors.npz` the vectors of words,
+`ledger.tsv` and `tried.tsv` what each step saved, `meta.json` the format version and what was read.
+A folder is written beside its final name and renamed, so a half-written one never stands in its
+place.
 """
 
 import json
@@ -26,6 +27,16 @@ from taolu.mine.groups import WordGroups
 from taolu.mine.hmm_segmenter import HMMSegmenter
 from taolu.mine.score import UnigramModel
 from taolu.mine.table_files import number, read_table, write_table
+from taolu.mine.template_files import (
+    TEMPLATE_COLUMNS,
+    describes_templates,
+    template_rows,
+    templates_from,
+)
+from taolu.mine.template_grammar import grammar_parser
+from taolu.mine.template_parse import Parse, TemplateParser
+from taolu.mine.templates import Templates
+from taolu.mine.word_vectors import WordVectors
 
 FORMAT = 1
 KIND = "taolu codebook"
@@ -103,6 +114,8 @@ class Codebook:
         ledger: Steps taken and steps tried, in bits per character.
         passage: A few sentences of the text and their segmentation, for the report.
         meta: What was read and how: sources, options, version.
+        templates: Templates with their uses, or None where templates did not pay.
+        vectors: Vectors of words, or None where they were not saved.
         groups: Words in groups, or None where groups did not pay.
 
     Example:
@@ -121,6 +134,8 @@ class Codebook:
     ledger: Ledger
     passage: tuple[tuple[str, ...], ...] = ()
     meta: dict[str, Any] = field(default_factory=dict)
+    templates: Templates | None = None
+    vectors: WordVectors | None = None
     groups: WordGroups | None = None
 
     @cached_property
@@ -140,6 +155,17 @@ class Codebook:
         """What these words say about the places of characters in words, without the words."""
         counts = dict(zip(self.words.word, self.words.count.tolist(), strict=True))
         return HMMSegmenter.from_counts(counts, self.sentences)
+
+    @cached_property
+    def parser(self) -> TemplateParser:
+        """Puts sentences of words together from these templates, in bits."""
+        counts = dict(zip(self.words.word, self.words.count.tolist(), strict=True))
+        templates = self.templates or Templates((), np.empty(0, dtype=np.int64))
+        return grammar_parser(templates, counts, self.sentences)
+
+    def parse(self, sentence: str) -> Parse:
+        """Returns how words and templates make up a sentence, the cheapest way."""
+        return self.parser.parse(self.segmenter.cut(sentence))
 
     def bits(self, sentence: str) -> float:
         """Returns the bits of a sentence under the smoothed words of this codebook."""
@@ -181,6 +207,12 @@ class Codebook:
         write_table(folder / "ledger.tsv", COLUMNS, _step_rows(self.ledger.steps))
         write_table(folder / "tried.tsv", COLUMNS, _step_rows(self.ledger.tried))
         meta = {"format": FORMAT, "kind": KIND, "sentences": self.sentences}
+        if self.templates is not None:
+            write_table(folder / "templates.tsv", TEMPLATE_COLUMNS, template_rows(self.templates))
+            meta["templates"] = {"examples": self.templates.examples}
+        if self.vectors is not None:
+            self.vectors.save(folder / "vectors.npz")
+            meta["vectors"] = {"width": self.vectors.vectors.shape[1]}
         if self.groups is not None:
             write_table(folder / "groups.tsv", GROUP_COLUMNS, group_rows(self.groups))
             meta["groups"] = {"level": self.groups.level, "codelength": self.groups.codelength}
@@ -202,6 +234,10 @@ class Codebook:
         folder = Path(folder)
         meta = _read_meta(folder)
         groups = groups_from(folder / "groups.tsv", meta.pop("groups", None))
+        templates = templates_from(folder / "templates.tsv", meta.pop("templates", None))
+        vectors = None
+        if meta.pop("vectors", None):
+            vectors = WordVectors.load(folder / "vectors.npz")
         rows = read_table(folder / "words.tsv", WORD_COLUMNS)
         characters = read_table(folder / "characters.tsv", ("character", "count"))
         return cls(
@@ -211,6 +247,8 @@ class Codebook:
             Ledger(_steps(folder / "ledger.tsv"), _steps(folder / "tried.tsv")),
             tuple(tuple(sentence) for sentence in meta.pop("passage", ())),
             {name: value for name, value in meta.items() if name not in ("format", "kind")},
+            templates,
+            vectors,
             groups,
         )
 
@@ -285,6 +323,7 @@ def _describes_codebook(meta: Any) -> bool:
         and isinstance(meta.get("passage", []), list)
         and all(isinstance(sentence, list) for sentence in meta.get("passage", []))
         and describes_groups(meta.get("groups"))
+        and describes_templates(meta.get("templates"))
     )
 
 

@@ -227,23 +227,27 @@ def groups_from_vectors(
     return _grouped(words, links, options)
 
 
-def best_groups(transitions: Transitions, *, rng=0) -> tuple[WordGroups, GroupBits]:
-    """Returns the groups that describe a text shortest, and what it then costs.
+def best_groups(
+    transitions: Transitions, vectors=None, *, rng=0
+) -> tuple[WordGroups, GroupBits, list[GroupBits]]:
+    """Returns the groups that describe a text shortest, what it then costs, and the others' costs.
 
-    Groups are found by the company words keep (`vectors`), on every level of the tree; all words in
-    one group is a level too. The one with the smallest total is returned.
+    Groups are those of similar vectors, on every level of the tree; all words in one group is a
+    level too. The one with the smallest total is returned.
 
     Args:
         transitions: The text.
+        vectors: A vector for each of its words; by default of the company they keep.
         rng: Seed, or NumPy generator.
     """
     rng = np.random.default_rng(rng)
-    vectors = context_vectors(transitions.counts, len(transitions.words), rng=rng)
+    if vectors is None:
+        vectors = context_vectors(transitions.counts, len(transitions.words), rng=rng)
     groups = groups_from_vectors(transitions.words, vectors, rng=rng).visited(transitions.uses)
     tried = [groups.at_level(level) for level in range(groups.levels + 1)]
     costs = [class_bigram_bits(transitions, one.numbers) for one in tried]
     best = min(range(len(tried)), key=lambda level: costs[level].total)
-    return tried[best].in_order(), costs[best]
+    return tried[best].in_order(), costs.pop(best), costs
 
 
 def _grouped(words, links, options) -> WordGroups:

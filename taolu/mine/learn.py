@@ -3,14 +3,14 @@
     characters   the plain character unigram
     words        the dictionary of new-word discovery, its uses counted by hard EM
     lexicon      the dictionary under which text and dictionary together are shortest
-    groups       the words of the last step in groups: each group given the one before, then the
-                 word given its group
+    templates    the words of the last step, and templates that skip words and take others in
+    groups       the same words in groups: each group given the one before, then the word given
+                 its group
 
 Every line describes the same characters in the same unit, the codebook charged; a step is kept
 only if its total falls.
 """
 
-import math
 import os
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
@@ -19,24 +19,20 @@ from pathlib import Path
 
 import numpy as np
 
-from taolu.bits.codelength import Ledger, Step
+from taolu.bits.codelength import Ledger
 from taolu.count.memory import parse_bytes
 from taolu.errors import CorpusError
-from taolu.mine.class_bigram import GroupBits
 from taolu.mine.codebook import Codebook, Words
 from taolu.mine.discover import default_min_count, discover
-from taolu.mine.groups import best_groups
 from taolu.mine.lexicon import (
     Lexicon,
-    alphabet_bits,
     character_step,
     fit_lexicon,
     learn_lexicon,
     saved_bits,
-    spelling_bits,
 )
 from taolu.mine.measure import measure_words
-from taolu.mine.transitions import transitions_in
+from taolu.mine.patterns import learn_patterns
 from taolu.text.corpus import Corpus, Source
 from taolu.text.encode import END, GAP, EncodedText, Progress, encode
 from taolu.text.normalize import OTHER, WORD
@@ -96,6 +92,7 @@ def learn(
 
     References:
         Su Jianlin, 最小熵原理（二）：“当机立断”之词库构建, 2018.
+        Su Jianlin, 最小熵原理（三）：“飞象过河”之句模版和语言结构, 2018.
         Su Jianlin, 最小熵原理（五）：“层层递进”之社区发现与聚类, 2019.
         Rissanen, J., Modeling by shortest data description, 1978.
     """
@@ -135,19 +132,14 @@ def learn(
     taken = {step.step for step in ledger}
     kept = [found for name, found in steps if name in taken]
     best = kept[-1] if kept else fit_lexicon(text, (), threads=threads)
-    tell("groups", 0, 2)
-    transitions = transitions_in(text, best, threads=threads)
-    tell("groups", 1, 2)
-    groups, cost = best_groups(transitions)
-    ledger = ledger.add(_group_step(text, best, cost))
-    tell("groups", 2, 2)
+    patterns = learn_patterns(text, best, ledger, threads=threads, tell=tell)
     tell("measure", 0, 0)
     measured = partial(tell, "measure")
     book = Codebook(
         word_table(text, best, known, threads=threads, progress=measured),
         dict(zip(text.alphabet.characters, text.counts.tolist(), strict=True)),
         text.sentences,
-        ledger,
+        patterns.ledger,
         meta={
             "sources": _names(corpus) if source is not None else ["taolu guide"],
             "characters": text.characters,
@@ -158,7 +150,9 @@ def learn(
                 "max_length": max_length,
             },
         },
-        groups=groups if ledger.steps[-1].step == "groups" else None,
+        templates=patterns.templates,
+        vectors=patterns.vectors,
+        groups=patterns.groups,
     )
     return book.with_passage(_passage(text))
 
@@ -206,13 +200,6 @@ def word_table(
     single = np.array([len(name) == 1 for name in names], dtype=bool)
     # Single characters come last, by use; they save nothing by definition.
     return table.select(np.lexsort((np.array(names, dtype=str), -count, -saved, flags, single)))
-
-
-def _group_step(text: EncodedText, lexicon: Lexicon, cost: GroupBits) -> Step:
-    """The ledger line of groups of the lexicon's words, whose spelling stays charged."""
-    words = alphabet_bits(text), math.fsum(spelling_bits(lexicon.words, text))
-    codebook = math.fsum([*words, cost.codebook])
-    return Step("groups", cost.groups, cost.text / text.characters, codebook / text.characters)
 
 
 def _passes(tell: Report, stage: str, usual: int, done: int = 0) -> Callable[[], None]:

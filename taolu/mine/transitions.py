@@ -6,21 +6,19 @@ whatever the text.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 from scipy import sparse
 
-from taolu.chain.lattice import exact_costs, fill_paths
-from taolu.chain.trie import build_trie
 from taolu.count.runs import runs
 from taolu.mine.lexicon import Lexicon
-from taolu.text.encode import END, EncodedText
+from taolu.mine.units import Units, cut_units
+from taolu.text.encode import EncodedText
 
 MOST_WORDS = 30_000
-AT_ONCE = 1 << 23  # steps of the walk counted at a time; bounds the memory, 8 bytes each
 
 
 @dataclass(frozen=True)
@@ -87,38 +85,29 @@ def transitions_in(
     Raises:
         ValueError: `most_words` is below one.
     """
+    return transitions_of(cut_units(text, lexicon, threads=threads), most_words=most_words)
+
+
+def transitions_of(units: Units, *, most_words: int = MOST_WORDS) -> Transitions:
+    """Returns how often each word of a text follows each other.
+
+    Args:
+        units: The text.
+        most_words: Words told apart, the most used ones.
+
+    Raises:
+        ValueError: `most_words` is below one.
+    """
     _check_most(most_words)
-    path, uses, names = _cut(text, lexicon, threads)
-    used = np.flatnonzero(uses)
-    order, labels = _most_used(uses[used], most_words)
-    end = min(most_words, used.size) + 1
-    table = np.full(uses.size, -1, dtype=np.int64)
-    table[used] = labels
-    parts = _walks(text.ids, path, table, end)
-    words = tuple(names[used[order[: end - 1]]].tolist())
-    return _collect(parts, words, uses[used[order]], end)
+    end = min(most_words, len(units.words)) + 1
+    # The most used words come first; all others are one, the rest.
+    parts = (np.where(ids < 0, end, np.minimum(ids, end - 1)) for ids in units.parts())
+    return _collect(parts, units.words[: end - 1], units.uses, end)
 
 
 def _check_most(most_words: int) -> None:
     if most_words < 1:
         raise ValueError(f"`most_words` must be at least 1. Received: most_words={most_words}.")
-
-
-def _cut(text, lexicon, threads) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The node of each unit where it ends, the uses of all nodes, and their names."""
-    alphabet = len(text.alphabet)
-    letters = text.alphabet.encode("".join(lexicon.words))
-    offsets = np.cumsum([0, *map(len, lexicon.words)], dtype=np.int64)
-    trie = build_trie(letters, offsets, alphabet)
-    counts = np.concatenate([lexicon.character_counts, lexicon.counts])
-    total = np.log2(counts.sum() + text.sentences)
-    bits = total - np.log2(np.maximum(counts, 1))
-    costs = exact_costs(trie.costs(bits[alphabet:], bits[:alphabet]))
-    path = np.empty(text.ids.size, dtype=np.int32)
-    uses = fill_paths(text.ids, text.alphabet.classes, trie, costs, path, threads=threads)
-    names = np.array([*text.alphabet.characters, *[""] * (trie.size - alphabet)], dtype=object)
-    names[trie.nodes] = lexicon.words
-    return path, uses, names
 
 
 def _most_used(uses: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
@@ -129,20 +118,12 @@ def _most_used(uses: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     return order, labels
 
 
-def _walks(ids, path, table, end) -> Iterator[np.ndarray]:
-    for start in range(0, ids.size, AT_ONCE):
-        some = slice(start, start + AT_ONCE)
-        closes = ids[some] == END
-        steps = np.where(closes, end, table[np.maximum(path[some], 0)])
-        yield steps[closes | (path[some] >= 0)]
-
-
 def _collect(parts, words, uses, end) -> Transitions:
     size = end + 1
     counts = sparse.csr_array((size, size), dtype=np.int64)
     last = np.array([end])
     for steps in parts:
-        walk = np.concatenate([last, steps])
+        walk = np.concatenate([last, steps]).astype(np.int64)
         keys = walk[:-1] * size + walk[1:]
         keys.sort()
         keys, found = runs(keys)

@@ -12,8 +12,8 @@ import pytest
 from scipy import sparse
 
 import taolu.mine.similar as similar
-import taolu.mine.transitions as transitions_module
 from taolu.errors import CodebookError
+from taolu.mine import units as units_module
 from taolu.mine.class_bigram import class_bigram_bits
 from taolu.mine.codebook import Codebook
 from taolu.mine.groups import (
@@ -131,7 +131,7 @@ def test_a_text_is_cut_and_counted_as_its_sentences(monkeypatch, at_once, thread
     costs, unknown = naive.unit_costs(counts, text.sentences)
     sentences = naive.sentences("\n".join(lines))
     truth = count_transitions([naive.units(s, costs, unknown) for s in sentences], most_words=9)
-    monkeypatch.setattr(transitions_module, "AT_ONCE", at_once)
+    monkeypatch.setattr(units_module, "AT_ONCE", at_once)
     found = transitions_in(text, lexicon, most_words=9, threads=threads)
     assert found.uses.tolist() == truth.uses.tolist()
     assert sorted(found.rest) == sorted(truth.rest)
@@ -190,7 +190,7 @@ def test_neighbours_are_those_of_all_pairs(monkeypatch, block):
 
 def test_planted_classes_come_back_and_pay():
     found = count_transitions(planted())
-    groups, cost = best_groups(found)
+    groups, cost, _ = best_groups(found)
     assert {frozenset(group) for group in groups} == set(map(frozenset, (SUBJECTS, VERBS, THINGS)))
     # Which class comes next is certain, and the words of a class are equally likely.
     assert cost.text == pytest.approx(1200 * math.log2(6), rel=0.01)
@@ -201,7 +201,9 @@ def test_planted_classes_come_back_and_pay():
 
 def test_words_without_any_order_stay_in_one_group():
     rng = np.random.default_rng(2)
-    groups, cost = best_groups(count_transitions(rng.choice(list("甲乙丙丁"), (300, 5)).tolist()))
+    groups, cost, _ = best_groups(
+        count_transitions(rng.choice(list("甲乙丙丁"), (300, 5)).tolist())
+    )
     assert (len(groups), groups.level, cost.groups) == (1, 0, 1)
     assert set(groups.group_of("甲")) == set("甲乙丙丁")
 
