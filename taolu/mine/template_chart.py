@@ -15,7 +15,7 @@ from taolu._kernel import kernel
 ROOT = 0
 NONE = -1
 
-# Of ways that cost the same, the one with fewer items is taken, then with fewer that stand outside of
+# Of ways that cost the same, the one with fewer items is taken, then with fewer that are outside of
 # all templates, then with shorter last slots: this much is added for each, and each word of these.
 TIE = 1e-9
 
