@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, BinaryIO, TextIO
 
 
 @contextlib.contextmanager
@@ -23,10 +23,27 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[TextIO]:
         >>> (folder / "a.txt").read_text(encoding="utf-8")
         '好'
     """
+    with _replacing(path, "w", encoding="utf-8", newline="\n") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def replacing_bytes(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Yields a file of bytes that takes the name `path` only when all of it is written.
+
+    Args:
+        path: The final name; an older file of that name stays until then.
+    """
+    with _replacing(path, "wb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _replacing(path: str | os.PathLike[str], mode: str, **options) -> Iterator[Any]:
     path = Path(path)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+        with os.fdopen(handle, mode, **options) as file:
             yield file
         # A temporary file is private; a result gets the permissions any new file would.
         mask = os.umask(0)
