@@ -188,3 +188,13 @@ def test_taggers_stand_beside_their_peer():
     assert float(column(ours, "k characters/s")["small, convolution, crf"]) > 0
     [peer] = tables(run("tagging.py", "peer", "small"))
     assert float(column(peer, "test F1")["small"]) > 0.8
+
+
+@pytest.mark.slow
+def test_structure_stands_between_branching_and_gold():
+    output = run("structure.py", "--small")
+    [brackets] = tables(output)
+    assert "`python benchmarks/structure.py --small`" in output
+    f1 = {name: float(value) for name, value in column(brackets, "F1").items()}
+    least = f1["taolu `learn_structure`"]
+    assert f1["gold, by twos"] >= least > max(f1["left-branching"], f1["random"])
