@@ -12,6 +12,8 @@ where c is such that the expected counts add up to n. A stretch is at most an n-
 no id is met twice, and the frequent ones, c p >= 1, come every time.
 """
 
+from numbers import Integral
+
 import keras
 import numpy as np
 from keras import ops
@@ -63,7 +65,7 @@ class CandidateSampler(keras.layers.Layer):
 
     Raises:
         ValueError: The frequencies are not finite numbers of at least 0 in one row, there are too
-            many, or fewer ids than must be drawn; `count` is below 1.
+            many, or fewer ids than must be drawn; `count` is no whole number of at least 1.
 
     Example:
         >>> sampler = CandidateSampler([3.0, 1.0, 0.0], count=2, seed=0)
@@ -83,14 +85,14 @@ class CandidateSampler(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
         frequencies = _check_frequencies(frequencies)
         able = LINE if replacement else min(np.count_nonzero(frequencies), MOST_DRAWN)
-        if not 1 <= count <= able:
+        if not isinstance(count, Integral) or not 1 <= count <= able:
             raise ValueError(
-                "`count` must be at least 1, and without replacement at most the number of ids "
-                f"with a frequency above 0 and {MOST_DRAWN}. Received: count={count}, for "
-                f"{np.count_nonzero(frequencies)} such ids."
+                "`count` must be a whole number, at least 1, and without replacement at most the "
+                f"number of ids with a frequency above 0 and {MOST_DRAWN}. Received: "
+                f"count={count}, for {np.count_nonzero(frequencies)} such ids."
             )
         self.frequencies = frequencies
-        self.count = count
+        self.count = int(count)
         self.replacement = replacement
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
