@@ -1,4 +1,4 @@
-// The two charts. Plotly reads a little markup in its labels, so every word is escaped for it.
+// The charts of ledger and words. Plotly reads a little markup in its labels, so every word is escaped for it.
 
 const POINTS = 5000;
 
@@ -10,6 +10,7 @@ const small = matchMedia("(max-width: 560px)");
 function drawCharts() {
   drawLedger();
   drawCohesion();
+  drawMap();
 }
 
 function layout(more) {

@@ -1,5 +1,5 @@
 "use strict";
-// Everything but the two charts and the word table: numbers, ledger table, passage.
+// What every part of the page shares, and its plain parts: numbers, ledger table, passage.
 // Words are only ever set as text nodes, so a word such as <b> is shown and never obeyed.
 
 const data = JSON.parse(document.getElementById("data").textContent);
@@ -73,6 +73,7 @@ function showTiles(way) {
     tile("省下 saved", `${way.percent.toFixed(1)}%`, way.percent > 0 ? "good" : "");
   }
   tile("词 words", short(data.tally.words));
+  if (data.templates) tile("模板 templates", short(data.templates.total));
   if (known) tile("新词 new words", short(data.tally.new), "good");
   tile("字数 characters", short(data.meta.characters));
   tile("句数 sentences", short(data.meta.sentences));
@@ -141,21 +142,26 @@ function showPassage() {
     }
     byId("sentences").append(line);
   }
-  for (const kind of ["pointerover", "click"]) byId("sentences").addEventListener(kind, showTip);
-  byId("sentences").addEventListener("pointerleave", () => { byId("tip").hidden = true; });
+  for (const kind of ["pointerover", "click"]) {
+    byId("sentences").addEventListener(kind, (event) => {
+      const chip = event.target.closest(".word");
+      tipOver(chip, chip && tipText(chip));
+    });
+  }
+  byId("sentences").addEventListener("pointerleave", () => tipOver(null));
 }
 
 function isFresh(row, word) {
   return known && row !== undefined && [...word].length > 1 && !data.passage.known[row];
 }
 
-function showTip(event) {
-  const chip = event.target.closest(".word");
+// A note above an element; without one the note goes.
+function tipOver(element, text) {
   const tip = byId("tip");
-  tip.hidden = !chip;
-  if (!chip) return;
-  tip.textContent = tipText(chip);
-  const box = chip.getClientRects()[0];
+  tip.hidden = !element;
+  if (!element) return;
+  tip.textContent = text;
+  const box = element.getClientRects()[0];
   const left = box.left + box.width / 2 - tip.offsetWidth / 2;
   const room = document.documentElement.clientWidth - tip.offsetWidth - 8;
   tip.style.left = `${window.scrollX + Math.max(8, Math.min(left, room))}px`;

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from plotly.offline import get_plotlyjs
 
 from taolu.errors import CodebookError
+from taolu.report.neighbours import describe_vectors
+from taolu.report.patterns import describe_parses, describe_templates
 from taolu.text.files import replacing
 
 if TYPE_CHECKING:
@@ -26,11 +28,20 @@ ROW_LIMIT = 50_000  # rows of the word table; about 3 MB of JSON
 GROUPS_SHOWN = 60
 GROUP_WORDS = 40  # of each group
 
-SCRIPTS = ("codebook.js", "words.js", "groups.js", "charts.js")
+SCRIPTS = (
+    "codebook.js",
+    "words.js",
+    "groups.js",
+    "templates.js",
+    "parses.js",
+    "neighbours.js",
+    "map.js",
+    "charts.js",
+)
 
 
 def write_report(book: "Codebook", path: str | os.PathLike[str]) -> None:
-    """Writes the page that shows a codebook: ledger, words, plot and a passage.
+    """Writes the page that shows a codebook: ledger, words, templates, groups, vectors, a passage.
 
     The page is written beside its final name and renamed, so it is whole or absent. It holds the
     `ROW_LIMIT` top-ranked words at most and says so when there are more.
@@ -63,6 +74,9 @@ def _describe(book: "Codebook") -> dict[str, Any]:
         "words": _table(book, range(min(len(book.words), ROW_LIMIT))),
         "passage": _passage(book),
         "groups": _groups(book),
+        "templates": describe_templates(book),
+        "parses": describe_parses(book),
+        "vectors": describe_vectors(book),
     }
 
 
