@@ -22,6 +22,7 @@ import numpy as np
 
 from taolu._kernel import kernel
 from taolu.count.pairs import PairCounts, count_pairs
+from taolu.count.runs import runs
 
 SLOT = "[X]"
 END = -1
@@ -248,7 +249,7 @@ def templates_in(
     links = np.zeros((ids.size, window), dtype=np.bool_)
     _find_links(ids, keys, len(words), links)
     found = _grow(ids, len(words), links, min_count, longest)
-    longer = _longer(found)
+    longer = _longer(found) if closed <= 1 else {}
     kept = [key for key, count in found.items() if longer.get(key, 0) < closed * count]
     kept.sort(key=lambda key: (-found[key], -len(key), key))
     parts = tuple(tuple(None if i < 0 else words[i] for i in key) for key in kept)
@@ -288,11 +289,18 @@ def _grow(ids, size, links, min_count, longest) -> dict[Key, int]:
 
 def _frequent(ways, places, sentence, least) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Occurrences of what enough sentences have, numbered anew, each once; and the old numbers."""
-    order = np.lexsort((places, ways))
-    ways, places = ways[order], places[order]
-    first = np.append(True, (np.diff(ways) != 0) | (np.diff(places) != 0))[: ways.size]
-    ways, places = ways[first], places[first]
-    names, numbers = np.unique(ways, return_inverse=True)
+    if int(ways.max(initial=0)) < (1 << 62) // sentence.size:
+        # One sort of whole numbers in place of two of their order.
+        keys = ways * sentence.size + places
+        keys.sort()
+        ways, places = np.divmod(runs(keys)[0], sentence.size)
+    else:
+        order = np.lexsort((places, ways))
+        ways, places = ways[order], places[order]
+        first = np.append(True, (np.diff(ways) != 0) | (np.diff(places) != 0))[: ways.size]
+        ways, places = ways[first], places[first]
+    new = np.append(True, ways[1:] != ways[:-1])[: ways.size]
+    names, numbers = ways[new], np.cumsum(new) - 1
     some = _sentences(numbers, sentence[places], names.size) >= least
     kept = some[numbers]
     return (np.cumsum(some) - 1)[numbers[kept]], places[kept], names[some]
