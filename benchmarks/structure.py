@@ -3,9 +3,10 @@
     python benchmarks/structure.py [--set tuning|test] [--whole-lines] [--least 0.4]
 
 Two treebanks, the same settings for both: the samples of Sinica (Chinese) and of the Penn treebank
-(English). The structure is learned from the words of the other sentences, in lower case, cut at
-punctuation, without tags or trees; `--whole-lines` does not cut. The test is the trees of 500
-sentences of three words or more, drawn at random. Settings were chosen on the trees of 500 others.
+(English). The test is the trees of 500 sentences of three words or more, drawn at random; the
+structure is learned from the words of the other sentences, in lower case, cut at punctuation,
+without tags or trees; `--whole-lines` does not cut. Settings were chosen on the trees of 500
+others, the tuning set; what is learned for it is learned from the rest.
 
 Empty nodes and punctuation are dropped from gold trees, then brackets of one word, and a bracket
 counts once. The bracket of a whole sentence, which nothing can miss, does not count, but for the
@@ -121,14 +122,15 @@ def treebanks(small: bool) -> dict[str, list[Sentence]]:
 
 
 def parts(
-    trees: list[Sentence], size: int
-) -> tuple[list[Sentence], list[Sentence], list[Sentence]]:
-    """Test sentences, tuning sentences, and all but the test sentences."""
+    trees: list[Sentence], size: int, tune: bool = False
+) -> tuple[list[Sentence], list[Sentence]]:
+    """The sentences to bracket, and those to learn from, which are neither these nor the test."""
     order = [i for i, tree in enumerate(trees) if len(tree.words) >= 3]
     random.Random(0).shuffle(order)
-    test, tuning = set(order[:size]), order[size : 2 * size]
-    others = [tree for i, tree in enumerate(trees) if i not in test]
-    return [trees[i] for i in sorted(test)], [trees[i] for i in sorted(tuning)], others
+    chosen = order[size : 2 * size] if tune else order[:size]
+    left_out = {*chosen, *order[:size]}
+    others = [tree for i, tree in enumerate(trees) if i not in left_out]
+    return [trees[i] for i in sorted(chosen)], others
 
 
 def right(n: int) -> set[Span]:
@@ -220,8 +222,8 @@ def main() -> None:
     print(heading())
     head = ["method", "P", "R", "F1", "F1 by sentence", "F1 with whole", "by sentence with whole"]
     for name, trees in treebanks(options.small).items():
-        test, tuning, others = parts(trees, 5 if options.small else SENTENCES)
-        chosen = test if options.set == "test" else tuning
+        size = 5 if options.small else SENTENCES
+        chosen, others = parts(trees, size, options.set == "tuning")
         pieces = [
             piece
             for tree in others

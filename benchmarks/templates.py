@@ -7,9 +7,9 @@ are the most frequent templates of two words or more along links of the article'
 counted once in a sentence; then the ledger, and what fills the slots of the templates that pay.
 
 Fillers: of the slots most often filled by one word alone, the share of the commonest part of speech
-(the one jieba's dictionary gives the word; words it does not know are left out) among the words that
-fill it, each counted once (`types`) and as often as it fills the slot (`uses`). Beside it the same
-after every filler is replaced by a random word of about its frequency in the text, mean of ten
+(the one jieba's dictionary gives the word; words it does not know are left out) among the words
+that fill it, each counted once (`types`) and as often as it fills the slot (`uses`). Beside it the
+same after every filler is replaced by a random word of about its frequency in the text, mean of ten
 draws. Real data comes from the folder TAOLU_DATA.
 """
 

@@ -277,7 +277,7 @@ class _Text:
         return self.uses_of.indptr[1:-1]
 
     def hopes(self, counts) -> np.ndarray:
-        """Bits each candidate would save if it was used wherever it is, and slot ends were cheap."""
+        """Bits that each candidate would save, used wherever it is, were slot ends cheap."""
         total = self.words.sum() + self.sentences
         said = self.uses_of @ (np.log2(total) - np.log2(np.maximum(self.words, 1)))
         own = np.log2(total) - np.log2(np.maximum(counts, 1)) + CHEAP_END * self.slots

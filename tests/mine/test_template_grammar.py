@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections import Counter
 
 import naive
 import numpy as np
@@ -44,6 +45,25 @@ def test_what_pays_is_found_and_its_uses_are_counted():
     shown = zip(best.templates.parts, best.templates.examples, strict=True)
     assert all((parts[0], parts[-1]) == (words[0], words[-1]) for parts, words in shown)
     assert all(word.startswith("词") for word in best.templates.fillers[0][0])
+
+
+def test_what_fills_a_slot_is_of_one_kind():
+    # Each pair takes words of one of four kinds; what else there is, of any.
+    rng = random.Random(5)
+    kinds = {kind: [f"{kind}{i}" for i in range(12)] for kind in "人物地时"}
+    lines = []
+    for _ in range(1500):
+        line = [rng.choice(kinds[rng.choice("人物地时")]) for _ in range(4)]
+        if rng.random() < 0.4:
+            at = rng.randrange(len(PAIRS))
+            first, second = PAIRS[at]
+            line[1:3] = [first, rng.choice(kinds["人物地时"[at % 4]]), second]
+        lines.append(line)
+    best = best_grammar(*number_words(lines), min_count=10)[0]
+    slots = [slot for one in best.templates.fillers for slot in one if len(slot) > 1]
+    pure = [max(Counter(word[0] for word in slot).values()) / len(slot) for slot in slots]
+    assert len(pure) >= 8
+    assert np.mean(pure) >= 0.95
 
 
 @pytest.mark.parametrize("threads", [1, 3])
