@@ -56,7 +56,7 @@ def context_vectors(counts, words: int, *, width: int = WIDTH, rng=0) -> np.ndar
     after.eliminate_zeros()
     before = after.T.tocsr()
     table = sparse.hstack([_surprise(after)[:words], _surprise(before)[:words]]).tocsr()
-    return _strongest(table, width, np.random.default_rng(rng))
+    return strongest(table, width, np.random.default_rng(rng))
 
 
 def mutual_information(counts) -> np.ndarray:
@@ -83,8 +83,20 @@ def _surprise(counts) -> sparse.csr_array:
     return sparse.csr_array((value[some].astype(np.float32), coords), shape=counts.shape)
 
 
-def _strongest(table, width, rng) -> np.ndarray:
-    """Rows of U S of the table's singular value decomposition, its largest values only."""
+def strongest(table, width: int, rng: np.random.Generator, *, power: float = 1.0) -> np.ndarray:
+    """Returns rows of U S**power of a table's singular value decomposition U S V, float32.
+
+    Only the largest singular values are found, by products with few random directions.
+
+    Args:
+        table: A `scipy.sparse` array in compressed rows, (rows, columns).
+        width: Columns of the result, fewer for a small table.
+        rng: Gives the directions the search starts from.
+        power: 0 makes all directions count alike; 1 gives the best approximation of the table.
+
+    References:
+        Halko, Martinsson, Tropp, Finding structure with randomness, 2011.
+    """
     size = min(width + SPARE, *table.shape)
     across = table.T.tocsr()
     start = rng.standard_normal((table.shape[1], size)).astype(np.float32)
@@ -93,7 +105,7 @@ def _strongest(table, width, rng) -> np.ndarray:
         basis = _at_right_angles(table @ (across @ basis))
     # table = basis @ (across @ basis).T nearly.
     squares, turns = _squares_and_turns(across @ basis)
-    found = basis @ (turns * np.sqrt(squares))
+    found = basis @ (turns * np.sqrt(squares) ** power)
     return np.ascontiguousarray(found[:, :width], dtype=np.float32)
 
 

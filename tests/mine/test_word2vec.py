@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from synthetic import needs_jit
+from topics import topic_precision, topics_text
 
 from taolu.errors import ModelError
 from taolu.mine import word2vec as module
@@ -229,28 +230,6 @@ def test_vectors_of_full_rank_end_at_mutual_information_less_log_k(negative):
     assert 1 - squares > 0.99
 
 
-def topics_text(sentences, seed=0, topics=20, words=30):
-    """Sentences of one topic each, half of their words from no topic; the topic of each word."""
-    rng = np.random.default_rng(seed)
-    chances = 1 / np.arange(1, words + 1)
-    own = rng.choice(words, (sentences, 12), p=chances / chances.sum())
-    ids = own + words * rng.integers(0, topics, (sentences, 1))
-    common = rng.integers(0, 300, ids.shape) + words * topics
-    ids = np.where(rng.random(ids.shape) < 0.5, common, ids)
-    return [[str(i) for i in line] for line in ids.tolist()]
-
-
-def topic_precision(found, topics=20, words=30):
-    """The share of ten nearest words of topics that are of the topic of the word."""
-    own = [word for word in found.words if int(word) < topics * words]
-    hits = [
-        int(near) // words == int(word) // words and int(near) < topics * words
-        for word in own
-        for near, _ in found.most_similar(word)
-    ]
-    return float(np.mean(hits))
-
-
 @needs_jit
 @pytest.mark.parametrize("chosen", [{}, {"cbow": True, "rate": 0.05}, {"hierarchical": True}])
 def test_near_words_are_of_one_topic(chosen, figure):
@@ -267,7 +246,7 @@ def test_near_words_are_of_one_topic(chosen, figure):
 def test_near_words_are_of_one_topic_as_often_as_gensims(skip_gram, figure):
     models = pytest.importorskip("gensim.models")
     text = topics_text(3000, seed=1)
-    equal = {"window": 5, "negative": 5, "sample": 0, "min_count": 5, "epochs": 5}
+    equal = {"window": 5, "negative": 5, "sample": 0, "min_count": 5, "epochs": 10}
     ours, theirs = [], []
     for seed in range(3):
         found = word2vec(text, width=50, cbow=not skip_gram, rng=seed, **equal)
