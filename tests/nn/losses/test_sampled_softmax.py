@@ -49,15 +49,14 @@ def full_gradient(target):
     return scipy.special.softmax(SCORES.astype("float64")) - np.eye(5)[target]
 
 
-@pytest.mark.parametrize("target", [0, 3])
-def test_the_mean_of_the_estimated_sum_is_the_sum(target):
-    truth = np.exp(SCORES.astype("float64")).sum()
+def test_the_mean_of_the_estimated_sum_is_the_sum():
+    truth, target = np.exp(SCORES.astype("float64")).sum(), 3
     for count in (1, 3):
         assert over_all_draws(count, target)[0] == pytest.approx(truth, rel=1e-6)
         assert over_all_draws(count, target, corrected=False)[0] < 0.8 * truth
 
 
-@pytest.mark.parametrize("target", [0, 3])
+@pytest.mark.parametrize("target", [0, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_bias_of_the_gradient_falls_as_one_over_the_count(target):
     """SPEC calls it unbiased, which holds of the sum; its logarithm has a bias of order 1 / count.
 
@@ -246,7 +245,10 @@ class Head(keras.layers.Layer):
         return {**super().get_config(), "ids": self.ids, "shared": self.shared}
 
 
-@pytest.mark.parametrize(("policy", "shared"), [("float32", False), ("mixed_float16", True)])
+@pytest.mark.parametrize(
+    ("policy", "shared"),
+    [("mixed_float16", False), pytest.param("float32", True, marks=pytest.mark.slow)],
+)
 def test_a_model_learns_from_new_candidates_at_every_step(policy, shared, tmp_path):
     """Eight inputs, each with its own id of 100: the loss falls far below log 100, which is 4.6."""
     inputs, targets = keras.Input((8,)), keras.Input((), dtype="int32")
