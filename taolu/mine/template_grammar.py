@@ -40,7 +40,7 @@ LONGEST_ITEM = 40
 ROUNDS = 8
 ENOUGH = 1e-4  # of the bits of the text; a round that saves less is the last
 FILLERS = 12  # of a slot that are shown
-MOST_UNITS = 1 << 22  # words that templates are looked for in; of a longer text a sample
+MOST_UNITS = 1 << 21  # words that templates are looked for in; of a longer text a sample
 BLOCKS = 64
 CHEAP_END = 2.0  # bits; where templates pay, a slot end costs more
 
@@ -148,7 +148,8 @@ def best_grammar(
     """Returns grammars that were tried on a text, the one that describes it shortest first.
 
     Tried are all templates that pay, the quarter of them that saves most, and a quarter of these.
-    Nothing is returned where none pays. The first has fillers and examples.
+    Nothing is returned where none pays. The first has fillers and examples, of a long text from the
+    sample that templates were looked for in.
 
     Args:
         ids: Words, int32 (time,), a negative id after each sentence.
@@ -176,7 +177,7 @@ def best_grammar(
             tried += [found] if len(found.templates) else []
         tell()
     tried.sort(key=lambda one: one.total)
-    return [text.shown(one) if place == 0 else one for place, one in enumerate(tried)]
+    return [text.shown(one, some) if place == 0 else one for place, one in enumerate(tried)]
 
 
 def _sample(ids) -> tuple[np.ndarray, float]:
@@ -301,20 +302,20 @@ class _Text:
             shares = list(pool.map(work, bounds[:-1], bounds[1:]))
         return np.sum(shares, axis=0)[costs.size : -1]
 
-    def shown(self, found: GrammarBits) -> GrammarBits:
-        """The same with fillers and examples."""
+    def shown(self, found: GrammarBits, ids) -> GrammarBits:
+        """The same with fillers and examples from these sentences."""
         place = {parts: row for row, parts in enumerate(self.parts)}
         rows = np.array([place[parts] for parts in found.templates.parts], dtype=np.int64)
         arguments = self.rules(rows, found.templates.count)
-        fillers = np.empty((self.ids.size, 3), dtype=np.int32)
+        fillers = np.empty((ids.size, 3), dtype=np.int32)
         spans = np.zeros((rows.size, 2), dtype=np.int64)
         rules, costs, limits, prices = arguments
-        used = read_slots(self.ids, rules, costs, prices, limits, fillers, spans)
+        used = read_slots(ids, rules, costs, prices, limits, fillers, spans)
         names = tuple(
             tuple(tuple(self.names[i] for i in slot) for slot in one)
             for one in _commonest(fillers[:used], self.slots[rows])
         )
-        examples = (tuple(self.names[i] for i in self.ids[a:b]) for a, b in spans.tolist())
+        examples = (tuple(self.names[i] for i in ids[a:b]) for a, b in spans.tolist())
         templates = replace(found.templates, fillers=names, examples=tuple(examples))
         return replace(found, templates=templates)
 
