@@ -192,6 +192,7 @@ class _Ways:
         ]
 
     def _row(self, start, stop, outside=False) -> list[tuple[float, tuple[Parse, ...]]]:
+        found: list[tuple[float, tuple[Parse, ...]]]
         found = [(cost, (item,)) for cost, item in self.item(start, stop)]
         beside = self.parser.beside + (TIE if outside else 0.0)
         for middle in range(start + 1, stop):

@@ -12,7 +12,6 @@ where c is such that the expected counts add up to n. A stretch is at most an n-
 no id is met twice, and the frequent ones, c p >= 1, come every time.
 """
 
-from numbers import Integral
 
 import keras
 import numpy as np
@@ -85,7 +84,7 @@ class CandidateSampler(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
         frequencies = _check_frequencies(frequencies)
         able = LINE if replacement else min(np.count_nonzero(frequencies), MOST_DRAWN)
-        if not isinstance(count, Integral) or not 1 <= count <= able:
+        if not isinstance(count, int | np.integer) or not 1 <= count <= able:
             raise ValueError(
                 "`count` must be a whole number, at least 1, and without replacement at most the "
                 f"number of ids with a frequency above 0 and {MOST_DRAWN}. Received: "
@@ -96,11 +95,11 @@ class CandidateSampler(keras.layers.Layer):
         self.replacement = replacement
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self._step = LINE if replacement else LINE // count
-        ends = _stretches(frequencies, self._step, 1 if replacement else count)
+        self._step = LINE if replacement else LINE // self.count
+        ends = _stretches(frequencies, self._step, 1 if replacement else self.count)
         with np.errstate(divide="ignore"):  # an id that is never drawn
             expected = np.log(np.diff(ends, prepend=0)) - np.log(self._step)
-        expected += np.log(count) if replacement else 0.0
+        expected += np.log(self.count) if replacement else 0.0
         self._ends = self._constant(ends, "int32", "ends")
         self._log_expected = self._constant(expected, "float32", "log_expected_count")
         self.built = True
