@@ -83,8 +83,8 @@ class CandidateSampler(keras.layers.Layer):
     def __init__(self, frequencies, count, replacement=True, seed=None, **kwargs):
         super().__init__(autocast=False, **kwargs)
         frequencies = _check_frequencies(frequencies)
-        able = LINE if replacement else min(np.count_nonzero(frequencies), MOST_DRAWN)
-        if not isinstance(count, int | np.integer) or not 1 <= count <= able:
+        able = LINE if replacement else min(int(np.count_nonzero(frequencies)), MOST_DRAWN)
+        if not isinstance(count, int | np.integer) or not 1 <= int(count) <= able:
             raise ValueError(
                 "`count` must be a whole number, at least 1, and without replacement at most the "
                 f"number of ids with a frequency above 0 and {MOST_DRAWN}. Received: "
