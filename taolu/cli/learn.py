@@ -11,6 +11,7 @@ from taolu.cli.options import Encoding, MaxLine, size_of
 from taolu.errors import CodebookError
 
 SHOWN_WORDS = 12
+SHOWN_TEMPLATES = 8
 SHOWN_GROUPS = 8
 PACKED = (".gz", ".xz", ".bz2", ".zst")
 
@@ -61,12 +62,13 @@ def learn(
     ] = None,
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
 ) -> None:
-    """Mine raw text into a dictionary, and say what it saves.
+    """Mine raw text into words, templates and groups.
 
     No labels are needed. Every step is a line of the ledger, in bits per character, and is kept
     only if it saves more than it costs. The folder TEXT.taolu holds words.tsv (the dictionary),
-    groups.tsv (its words in groups), ledger.tsv and tried.tsv, and report.html to look at. It
-    appears when it is complete; an older codebook of that name is replaced, nothing else ever is.
+    templates.tsv (what its words do across gaps), groups.tsv (its words in groups), vectors.npz (a
+    vector for each), ledger.tsv and tried.tsv, and report.html to look at. It appears when it is
+    complete; an older codebook of that name is replaced, nothing else ever is.
 
     \b
     Examples:
@@ -78,7 +80,7 @@ def learn(
     output = output or _output(texts)
 
     from taolu.cli.progress import stages
-    from taolu.cli.tables import print_groups, print_ledger, print_words
+    from taolu.cli.tables import print_groups, print_ledger, print_templates, print_words
     from taolu.mine.codebook import check_free
     from taolu.mine.dictionary import read_dictionary
     from taolu.mine.learn import learn as mine
@@ -106,9 +108,12 @@ def learn(
         book.save(output, report=report)
     print_ledger(book.ledger)
     print_words(book.words.select(range(min(SHOWN_WORDS, len(book.words)))))
+    if book.templates is not None:
+        print_templates(book.templates, SHOWN_TEMPLATES)
     if book.groups is not None:
         print_groups(book.groups, SHOWN_GROUPS)
-    names = ["words.tsv", *(["groups.tsv"] if book.groups is not None else [])]
+    some = {"templates.tsv": book.templates, "groups.tsv": book.groups, "vectors.npz": book.vectors}
+    names = ["words.tsv", *(name for name, found in some.items() if found is not None)]
     names += ["ledger.tsv", "tried.tsv", *(["report.html"] if report else [])]
     sys.stdout.write(f"\n{output}/  {'  '.join(names)}\nnext: taolu cut TEXT --with {output}\n")
 

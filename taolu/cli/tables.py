@@ -11,6 +11,8 @@ from rich.table import Table
 from taolu.bits.codelength import Ledger
 from taolu.mine.codebook import Words
 from taolu.mine.groups import WordGroups
+from taolu.mine.templates import Templates
+from taolu.mine.word_vectors import WordVectors
 
 WIDTH_IN_FILES = 120
 
@@ -83,6 +85,40 @@ def print_groups(groups: WordGroups, top: int, words: int = 10) -> None:
         rows.append([" ".join(group[:words]), f"{len(group):,}", f"{100 * flow:.1f}%"])
     names = ("most used", "words", "share")
     print_table(f"groups 词群: {len(groups):,}, by their share of the text", names, rows)
+
+
+def print_templates(templates: Templates, top: int, fillers: int = 6) -> None:
+    """Prints the most used templates, each with the words that often fill its slots.
+
+    Args:
+        templates: The templates with their uses, the most used first.
+        top: How many templates.
+        fillers: How many words of each slot.
+    """
+    some = templates.select(range(min(top, len(templates))))
+    columns = some.text, some.count.tolist(), some.fillers or ((),) * len(some)
+    rows = []
+    for text, count, slots in zip(*columns, strict=True):
+        words = " / ".join(" ".join(slot[:fillers]) for slot in slots)
+        rows.append([text, f"{count:,}", words])
+    title = f"templates 模板: {len(templates):,}, by their uses"
+    print_table(title, ("template", "uses", "often in the slots"), rows, ["often in the slots"])
+
+
+def print_near(vectors: WordVectors, word: str, top: int) -> None:
+    """Prints the words whose vectors are most similar to that of a word.
+
+    Raises:
+        UnknownWordError: The word has no vector.
+    """
+    counts = {}
+    if vectors.counts is not None:
+        counts = dict(zip(vectors.words, vectors.counts.tolist(), strict=True))
+    names = ["word", "cosine", *(["count"] if counts else [])]
+    rows = []
+    for other, cosine in vectors.most_similar(word, top=top):
+        rows.append([other, f"{cosine:.4f}", *([f"{counts[other]:,}"] if counts else [])])
+    print_table(f"near 近邻: {word}", names, rows)
 
 
 def _bits(step) -> list[str]:

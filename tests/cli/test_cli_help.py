@@ -60,6 +60,8 @@ def test_help_loads_nothing_heavy():
         (["cut", "--with", "x", "--json", "--tags"], "choose one of --json and --tags"),
         (["score", "a.txt"], "--with: name a codebook"),
         (["show"], "Missing argument 'BOOK'"),
+        (["show", "x", "--near", "a", "--parse", "b"], "choose one of --near and --parse"),
+        (["show", "x", "--ways", "2"], "--ways: goes with --parse"),
         (["guide", "R99"], "no page for 'R99'"),
     ],
 )

@@ -9,7 +9,7 @@ from command import assert_fails, assert_works, run, sentences
 text, book = command.text, command.book
 
 TABLES = {"characters.tsv", "groups.tsv", "ledger.tsv", "tried.tsv", "words.tsv"}
-FILES = TABLES | {"meta.json", "report.html"}
+FILES = TABLES | {"meta.json", "report.html", "vectors.npz"}
 
 
 def files(folder):
