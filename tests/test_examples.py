@@ -35,6 +35,7 @@ SAYS = {
     "tagger.py": ["pointer: F1 1.00", "南京/LOC@3  南京大学/ORG@3", "48 give way to longer spans"],
     "templates.py": ["could not open [X] : permission denied", "[disk {sdz} is {101} percent full]"],
     "signal_report.py": ["by the formula 0.010100", "linear      Orthogonal"],
+    "word2vec.py": ["correlation of all 900: 0.99", "50 words of 16 numbers"],
 }
 # These compile or train networks for about ten seconds or more.
 LONG = ("activations.py", "attention.py", "label_bias.py", "lazy_optimizer.py", "tagger.py")
