@@ -198,3 +198,16 @@ def test_structure_stands_between_branching_and_gold():
     f1 = {name: float(value) for name, value in column(brackets, "F1").items()}
     least = f1["taolu `learn_structure`"]
     assert f1["gold, by twos"] >= least > max(f1["left-branching"], f1["random"])
+
+
+@pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="takes minutes as plain Python")
+def test_word_vectors_stand_beside_gensims():
+    pytest.importorskip("gensim")
+    small = ("word2vec.py", "--small", "--seeds", "2", "--turns", "1")
+    judged, speeds = tables(run(*small))
+    assert [row[:2] for row in judged[2:]] == [
+        [kind, tool] for kind in ("skip-gram", "cbow") for tool in ("taolu", "gensim")
+    ]
+    assert all(float(row[2].split(" ± ")[0]) > 0.8 for row in judged[2:])
+    assert [row[1] for row in speeds[2:]] == ["taolu", "gensim", "ratio"] * 2
+    assert all(float(row[-1].replace(",", "")) > 0 for row in speeds[2:])

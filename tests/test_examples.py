@@ -39,6 +39,8 @@ SAYS = {
 }
 # These compile or train networks for about ten seconds or more.
 LONG = ("activations.py", "attention.py", "label_bias.py", "lazy_optimizer.py", "tagger.py")
+# As plain Python, without the compiler, these would take minutes.
+COMPILED = ("word2vec.py",)
 RUNS = [
     pytest.param(path, marks=pytest.mark.slow) if path.name in LONG else path for path in EXAMPLES
 ]
@@ -47,6 +49,8 @@ RUNS = [
 def run(path, *arguments):
     command = [sys.executable, str(path), *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    if path.name in COMPILED:
+        environment.pop("NUMBA_DISABLE_JIT", None)
     done = subprocess.run(
         command, capture_output=True, encoding="utf-8", timeout=120, env=environment
     )
