@@ -14,6 +14,7 @@ draws. Real data comes from the folder TAOLU_DATA.
 """
 
 import argparse
+import random
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -29,6 +30,21 @@ MARGIN = 3.3
 LEAST_FILLERS = 10  # different words of a slot that is looked at
 NEAR = 20  # words before and after one in the order of frequency that may stand for it
 DRAWS = 10
+INSIDE = "甲乙丙丁戊己庚辛壬癸子丑寅卯"  # what the slots of the made text hold
+
+
+def made_lines(count: int = 3000) -> list[str]:
+    """Sentences of many characters, in which eight pairs of words go together around a few."""
+    rng = random.Random(0)
+    pairs = list(zip("又一连越既或不虽", "又就也发且者而但", strict=True))
+    lines = []
+    for _ in range(count):
+        words = rng.choices([chr(0x5400 + 7 * i) for i in range(300)], k=6)
+        if rng.random() < 0.4:
+            first, second = rng.choice(pairs)
+            words[2:4] = [first, rng.choice(INSIDE), second]
+        lines.append(" ".join(words))
+    return lines
 
 
 def lines_of(name: str) -> list[str]:
@@ -63,8 +79,9 @@ def likeness(words: Counter[str], tag: dict[str, str]) -> tuple[float, float]:
     return tuple(max(found.values()) / found.total() for found in (types, uses))
 
 
-def purity(slots: list[Counter[str]], most: int, book) -> list[tuple[str, float, float, float]]:
-    tag = tags()
+def purity(
+    slots: list[Counter[str]], most: int, book, tag: dict[str, str]
+) -> list[tuple[str, float, float, float]]:
     slots = [Counter({w: n for w, n in slot.items() if w in tag}) for slot in slots]
     slots = [slot for slot in slots if len(slot) >= LEAST_FILLERS][:most]
     known = [row for row in np.argsort(-book.words.count) if book.words.word[row] in tag]
@@ -91,8 +108,9 @@ def main() -> None:
     parser.add_argument("text", nargs="?", default="questions")
     parser.add_argument("--top", type=int, default=50, help="templates shown (50)")
     parser.add_argument("--slots", type=int, default=100, help="slots looked at (100)")
+    parser.add_argument("--small", action="store_true", help="a made text; no data")
     arguments = parser.parse_args()
-    lines = lines_of(arguments.text)
+    lines = made_lines() if arguments.small else lines_of(arguments.text)
     print(heading())
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "text.txt"
@@ -111,7 +129,8 @@ def main() -> None:
         for s, t in zip(steps, taken, strict=True)
     ]
     print(table(("step", "learned", "text", "codebook", "total", "taken"), rows), end="\n\n")
-    rows = purity(slot_fillers(book, cut), arguments.slots, book)
+    tag = {word: str(word in INSIDE) for word in book.words} if arguments.small else tags()
+    rows = purity(slot_fillers(book, cut), arguments.slots, book, tag)
     print(table(("commonest part of speech", "fillers", "drawn", "difference"), rows))
 
 

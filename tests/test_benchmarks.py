@@ -190,6 +190,14 @@ def test_taggers_stand_beside_their_peer():
     assert float(column(peer, "test F1")["small"]) > 0.8
 
 
+def test_templates_of_a_made_text_pay_and_their_slots_are_of_one_kind():
+    found, ledger, kinds = tables(run("templates.py", "--small", "--top", "8"))
+    assert {row[0] for row in found[2:]} >= {"[X] 越 [X] 发 [X]", "[X] 连 [X] 也 [X]"}
+    assert ["templates", "yes"] in [[row[0], row[-1]] for row in ledger[2:]]
+    shares = {name.split(",")[0]: float(x) for name, x in column(kinds, "fillers").items()}
+    assert shares == {"types": 1.0, "uses": 1.0}
+
+
 @pytest.mark.slow
 def test_structure_stands_between_branching_and_gold():
     output = run("structure.py", "--small")
