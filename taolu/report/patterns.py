@@ -68,6 +68,7 @@ def describe_parses(book: "Codebook") -> dict[str, Any] | None:
     some = [one for one in sentences if _templates_in(one)]
     texts = (words for words in found.examples[:TEMPLATES_SHOWN] if words)
     nested = [one for one in map(book.parser.parse, texts) if _templates_in(one) > 1]
+    nested = [one for one in nested if 2 * sum(map(_has_letter, one.words)) >= len(one.words)]
     nested.sort(key=lambda one: (-_templates_in(one), len(one.words)))
     return {
         "sentences": len(sentences),
@@ -78,6 +79,10 @@ def describe_parses(book: "Codebook") -> dict[str, Any] | None:
 
 def _templates_in(parse: "Parse") -> int:
     return _is_template(parse) + sum(map(_templates_in, parse.inside))
+
+
+def _has_letter(word: str) -> bool:
+    return any(map(str.isalpha, word))
 
 
 def _is_template(parse: "Parse") -> bool:

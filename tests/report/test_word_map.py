@@ -6,7 +6,7 @@ import pytest
 from taolu.report.word_map import place_words
 
 
-def planted(groups=5, each=30, width=12):
+def planted(groups=4, each=12, width=9):
     draw = np.random.default_rng(3)
     middles = np.linalg.qr(draw.normal(size=(width, width)))[0][:groups]
     return np.repeat(middles, each, axis=0) + 0.1 * draw.normal(size=(groups * each, width))
@@ -17,8 +17,8 @@ def test_words_of_one_kind_stand_together():
     places = place_words(vectors)
     apart = np.hypot(*(places[:, None] - places[None]).T)
     np.fill_diagonal(apart, np.inf)
-    kinds = np.repeat(np.arange(5), 30)
-    nearest = np.argsort(apart, axis=1)[:, :10]
+    kinds = np.repeat(np.arange(4), 12)
+    nearest = np.argsort(apart, axis=1)[:, :8]
     assert (kinds[nearest] == kinds[:, None]).mean() > 0.99
     assert places.min() == 0
     assert places.max(axis=0) == pytest.approx([1, 1])
