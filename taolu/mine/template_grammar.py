@@ -42,7 +42,6 @@ ENOUGH = 1e-4  # of the bits of the text; a round that saves less is the last
 FILLERS = 12  # of a slot that are shown
 MOST_UNITS = 1 << 21  # words that templates are looked for in; of a longer text a sample
 BLOCKS = 64
-CHEAP_END = 2.0  # bits; where templates pay, a slot end costs more
 
 Tick = Callable[[], None]
 
@@ -164,9 +163,8 @@ def best_grammar(
     candidates = candidates_in(some, words, min_count=max(2, round(min_count / share)))
     tell()
     part = _Text(some, words, candidates.parts, share)
-    hopeful = np.flatnonzero(part.hopes(candidates.count) > 0)
-    guess = part.guess(candidates.count)[hopeful]
-    fitted = part.fit(hopeful, guess, None, ROUNDS, threads)
+    guess = part.guess(candidates.count)
+    fitted = part.fit(np.arange(len(candidates)), guess, None, ROUNDS, threads)
     tell()
     text = _Text(ids, words, fitted.templates.parts)
     rows, uses = np.arange(len(fitted.templates)), (fitted.templates.count * share).astype(np.int64)
@@ -276,13 +274,6 @@ class _Text:
     @property
     def _starts(self) -> np.ndarray:
         return self.uses_of.indptr[1:-1]
-
-    def hopes(self, counts) -> np.ndarray:
-        """Bits that each candidate would save, used wherever it is, were slot ends cheap."""
-        total = self.words.sum() + self.sentences
-        said = self.uses_of @ (np.log2(total) - np.log2(np.maximum(self.words, 1)))
-        own = np.log2(total) - np.log2(np.maximum(counts, 1)) + CHEAP_END * self.slots
-        return counts * (said - own) - self.spelling - 0.5 * math.log2(total) / self.share
 
     def counts(self, rows, uses) -> tuple[np.ndarray, int]:
         """Uses of words as items, and slot ends, when templates are used so often."""
