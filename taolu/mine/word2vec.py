@@ -149,6 +149,11 @@ def word2vec(
     )
     words = len(stream.words)
     vectors = _composed(tables.inputs, bags, words)[:, : chosen.width]
+    if not np.isfinite(vectors).all():
+        raise ValueError(
+            "`rate` is too large for this text: steps grow and grow, until vectors are no numbers. "
+            f"Received: rate={chosen.rate}."
+        )
     pieces = None
     if chosen.subwords is not None:
         own = np.ascontiguousarray(tables.inputs[words:, : chosen.width])
@@ -177,7 +182,8 @@ def train_tables(
     pieces = len(bounds) - 1
     total = pieces * settings.epochs
     state = state or TrainingState(None)
-    first = state.load(tables, settings.width, digest(stream, asdict(settings), seed))
+    mark = digest(stream, asdict(settings), seed) if state.path else ""
+    first = state.load(tables, settings.width, mark)
     longest = int(np.diff(bounds).max(initial=0))
     outputs = 1 + settings.negative + int(np.diff(paths.starts).max())
     shape = longest, settings.window, outputs, tables.inputs.shape[1]

@@ -434,6 +434,12 @@ def test_wrong_arguments_are_named(arguments, message):
         word2vec(zipf_text(), **arguments)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # without the compiler NumPy says so too
+def test_steps_that_grow_beyond_all_bounds_are_explained():
+    with pytest.raises(ValueError, match=r"`rate` is too large .* Received: rate=1000"):
+        word2vec(zipf_text(), sample=0, cbow=True, rate=1000, width=8, window=5)
+
+
 def test_wrong_sources_are_named():
     with pytest.raises(TypeError, match="Received: the sentence '我来'"):
         word2vec(["我来"])
