@@ -332,8 +332,9 @@ def _edge(keys, nodes, key):
 
 @kernel
 def _hash(key):
-    mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
-    return np.int64(mixed >> np.uint64(33))
+    # 31 bits times 32: no product overflows, compiled or not.
+    low = np.int64(key ^ (key >> 31)) & 0x7FFFFFFF
+    return (low * 0x9E3779B1) >> 20
 
 
 @kernel

@@ -71,16 +71,18 @@ class GrammarBits:
         return self.text + self.codebook
 
 
-def candidates_in(ids, words: Sequence[str], *, min_count: int) -> Templates:
+def candidates_in(ids, words: Sequence[str], *, min_count: int, splits=None) -> Templates:
     """Returns templates that may pay: inner ones, of words that meet more often than by chance.
 
     Args:
         ids: Words, int32 (time,), a negative id after each sentence.
         words: The word of each id.
         min_count: Fewest sentences with a template.
+        splits: True where a word goes on with what comes next, bool (time,); see `templates_in`.
     """
     pairs = linked_pairs(ids, len(words), min_count=min_count, min_pmi=MIN_PMI, min_probability=0)
-    found = templates_in(ids, words, pairs, min_count=min_count, longest=LONGEST, closed=2)
+    limits = {"min_count": min_count, "longest": LONGEST, "closed": 2}
+    found = templates_in(ids, words, pairs, splits=splits, **limits)
     counts: dict[tuple[Part, ...], int] = {}
     for parts, count in zip(found.parts, found.count.tolist(), strict=True):
         # At its ends a slot says nothing: what stands there is said beside the template.
@@ -142,7 +144,13 @@ def fit_grammar(
 
 
 def best_grammar(
-    ids, words: Sequence[str], *, min_count: int, threads: int = 1, tick: Tick | None = None
+    ids,
+    words: Sequence[str],
+    *,
+    min_count: int,
+    splits=None,
+    threads: int = 1,
+    tick: Tick | None = None,
 ) -> list[GrammarBits]:
     """Returns grammars that were tried on a text, the one that describes it shortest first.
 
@@ -154,13 +162,19 @@ def best_grammar(
         ids: Words, int32 (time,), a negative id after each sentence.
         words: The word of each id.
         min_count: Fewest sentences with a template.
+        splits: True where a word goes on with what comes next, bool (time,); see `templates_in`.
         threads: Threads that share the text.
         tick: Called after each of up to five steps.
     """
     tell = tick or (lambda: None)
     ids = np.ascontiguousarray(ids, dtype=np.int32)
-    some, share = _sample(ids)
-    candidates = candidates_in(some, words, min_count=max(2, round(min_count / share)))
+    parts, share = _sample(ids)
+    some, within = (
+        array if array is None or share == 1.0 else np.concatenate([array[p] for p in parts])
+        for array in (ids, splits)
+    )
+    least = max(2, round(min_count / share))
+    candidates = candidates_in(some, words, min_count=least, splits=within)
     tell()
     part = _Text(some, words, candidates.parts, share)
     guess = part.guess(candidates.count)
@@ -178,15 +192,12 @@ def best_grammar(
     return [text.shown(one, some) if place == 0 else one for place, one in enumerate(tried)]
 
 
-def _sample(ids) -> tuple[np.ndarray, float]:
+def _sample(ids) -> tuple[list[slice], float]:
     """Whole sentences from all over a text, and how many times as long the text is."""
     times = -(-ids.size // MOST_UNITS)
-    if times < 2:
-        return ids, 1.0
-    bounds = sentence_bounds(ids, BLOCKS * times)
-    blocks = [ids[a:b] for a, b in zip(bounds[::times], bounds[1::times], strict=False)]
-    found = np.concatenate(blocks)
-    return found, ids.size / found.size
+    bounds = sentence_bounds(ids, BLOCKS * times) if times > 1 else [0, ids.size]
+    parts = [slice(a, b) for a, b in zip(bounds[::times], bounds[1::times], strict=False)]
+    return parts, ids.size / max(1, sum(part.stop - part.start for part in parts))
 
 
 def grammar_parser(templates: Templates, uses: Mapping[str, int], sentences: int) -> TemplateParser:

@@ -141,8 +141,9 @@ def mine_templates(
 ) -> Templates:
     """Returns the templates of sentences of words.
 
-    A template is counted once in a sentence, along however many paths it goes through it. Time and
-    memory follow the number of links in the text, not that of paths.
+    A template is counted once in a sentence, along however many paths it goes through it. A row of
+    one word, as in `------`, is no template with that word in its slot. Time and memory follow the
+    number of links in the text, not that of paths.
 
     Args:
         sentences: The words of each sentence.
@@ -229,6 +230,7 @@ def templates_in(
     min_count: int = 5,
     longest: int = LONGEST,
     closed: float = CLOSED,
+    splits=None,
 ) -> Templates:
     """Returns the templates along these links in a text of ids.
 
@@ -237,6 +239,8 @@ def templates_in(
         words: The word of each id.
         pairs: Linked pairs, by first and then second word; see `linked_pairs`.
         window, min_count, longest, closed: See `mine_templates`.
+        splits: True where a word goes on with what comes next, bool (time,): no link starts or ends
+            inside of such a word, spelled in several; by default there is none.
 
     Raises:
         ValueError: An argument is out of range.
@@ -247,7 +251,8 @@ def templates_in(
     ids = np.ascontiguousarray(ids, dtype=np.int32)
     keys = pairs.first.astype(np.int64) * len(words) + pairs.second
     links = np.zeros((ids.size, window), dtype=np.bool_)
-    _find_links(ids, keys, len(words), links)
+    whole = np.zeros(ids.size, dtype=np.bool_) if splits is None else splits
+    _find_links(ids, keys, len(words), whole, links)
     found = _grow(ids, len(words), links, min_count, longest)
     longer = _longer(found) if closed <= 1 else {}
     kept = [key for key, count in found.items() if longer.get(key, 0) < closed * count]
@@ -329,13 +334,18 @@ def _longer(found: dict[Key, int]) -> dict[Key, int]:
 
 
 @kernel
-def _find_links(ids, keys, size, links):
+def _find_links(ids, keys, size, splits, links):
     for t in range(ids.size):
-        if ids[t] < 0:
+        if ids[t] < 0 or splits[t]:
             continue
+        alike = True
         for d in range(links.shape[1]):
             if t + d + 1 >= ids.size or ids[t + d + 1] < 0:
                 break
+            # A row of dashes is no template with a dash in its slot.
+            alike &= ids[t + d] == ids[t]
+            if splits[t + d] or (d > 0 and alike and ids[t + d + 1] == ids[t]):
+                continue
             key = np.int64(ids[t]) * size + ids[t + d + 1]
             at = np.searchsorted(keys, key)
             links[t, d] = at < keys.size and keys[at] == key

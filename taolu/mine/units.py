@@ -10,6 +10,7 @@ from taolu.chain.lattice import exact_costs, fill_paths
 from taolu.chain.trie import build_trie
 from taolu.mine.lexicon import Lexicon
 from taolu.text.encode import END, EncodedText
+from taolu.text.normalize import ALNUM
 
 AT_ONCE = 1 << 23  # characters looked at at a time
 
@@ -23,11 +24,14 @@ class Units:
         uses: Uses of each, int64 (words,).
         path: At each character that ends a word, its place in `words`; -1 at the end of a sentence,
             -2 elsewhere, int32 (time,).
+        splits: True where what comes next goes on with a run of letters and digits, which is one
+            word that was spelled, bool, as long as `ids`.
     """
 
     words: tuple[str, ...]
     uses: np.ndarray
     path: np.ndarray
+    splits: np.ndarray
 
     @cached_property
     def ids(self) -> np.ndarray:
@@ -63,10 +67,24 @@ def cut_units(text: EncodedText, lexicon: Lexicon, *, threads: int = 1) -> Units
     names[trie.nodes] = lexicon.words
     used = np.flatnonzero(uses)
     order = used[np.argsort(-uses[used], kind="stable")]
+    splits = _splits(text, path)
     # The last cell is for characters inside words, whose node is below zero.
     places = np.full(uses.size + 1, -2, dtype=np.int32)
     places[order] = np.arange(order.size)
     for start in range(0, path.size, AT_ONCE):
         some = slice(start, start + AT_ONCE)
         path[some] = np.where(text.ids[some] == END, END, places[np.maximum(path[some], -1)])
-    return Units(tuple(names[order].tolist()), uses[order], path)
+    return Units(tuple(names[order].tolist()), uses[order], path, splits)
+
+
+def _splits(text: EncodedText, path: np.ndarray) -> np.ndarray:
+    run = np.append(text.alphabet.classes == ALNUM, False)
+    parts = [np.empty(0, dtype=np.bool_)]
+    for start in range(0, path.size, AT_ONCE):
+        ids = text.ids[start : start + AT_ONCE + 1]
+        inside = run[np.maximum(ids, -1)] & (ids >= 0)
+        inside[:-1] &= inside[1:]
+        inside[-1] = False
+        kept = (path[start : start + AT_ONCE] >= 0) | (ids[: path.size - start][:AT_ONCE] == END)
+        parts.append(inside[: kept.size][kept])
+    return np.concatenate(parts)

@@ -45,6 +45,9 @@ def paths(sentence, linked, window):
     for size in range(1, len(sentence) + 1):
         for places in combinations(range(len(sentence)), size):
             steps = list(pairwise(places))
+            # A row of one word is no template with that word in its slot.
+            if any(b - a > 1 and len(set(sentence[a : b + 1])) == 1 for a, b in steps):
+                continue
             if any(b - a > window or (sentence[a], sentence[b]) not in linked for a, b in steps):
                 continue
             parts = [] if places[0] == 0 else [None]
@@ -117,6 +120,24 @@ def test_a_sentence_counts_once_however_many_paths_go_through_it():
     pairs = count_pairs(ids, 1)
     found = templates_in(ids, words, pairs, min_count=1, longest=3, closed=2)
     assert set(found.count.tolist()) == {4}
+
+
+def test_no_template_starts_or_ends_inside_of_a_word_that_was_spelled():
+    ids, words = number_words([[*"用t", *"ao", *"lu好"]] * 9)
+    inside = np.array([*[False, True, True, True, True, False, False], False] * 9)
+    pairs = count_pairs(ids, len(words))
+    found = templates_in(ids, words, pairs, min_count=1, closed=2, splits=inside)
+    linked = [parts for parts in found.parts if sum(p is not None for p in parts) > 1]
+    assert {p for parts in linked for p in parts} == {None, "用", "t", "u", "好"}
+    assert ("用", "t", None) in linked
+    assert (None, "t", None, "u", None) not in linked
+
+
+def test_a_slot_does_not_stand_inside_a_row_of_one_character():
+    ids, words = number_words([[*"一──────二"]] * 9)
+    found = templates_in(ids, words, count_pairs(ids, 3), min_count=1, closed=2)
+    assert not any("─ [X] ─" in text for text in found.text)
+    assert "[X] ─ ─ [X]" in found.text
 
 
 def test_templates_are_written_and_read_back():
