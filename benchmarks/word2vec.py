@@ -9,9 +9,9 @@ rate 0.025 falling to 0.0001.
 Quality, of several seeds: Spearman's correlation with people's judgement of pairs (wordsim-240 and
 -297, the mean of the seeds and their standard deviation), the share of CA8's semantic analogies
 that are solved, and how many of the ten nearest words of 1000 words, drawn from all, two runs have
-in common: of two seeds of one tool, and of one run of each. Here gensim reads sentences: from a
-file (`corpus_file`) gensim 4.4 leaves the rate of a single epoch at 0.025, and the settings would
-not be equal.
+in common: of two seeds of one tool, and of one run of each. Here gensim reads sentences: after an
+epoch from a file (`corpus_file`) gensim 4.4 reports a least rate of 0.025, not the 0.0001 that was
+asked for, so the settings would not be equal.
 
 Speed: words per second of training, those below min_count left out, on as many threads; medians of
 turns on the first lines of the file. gensim reads them from the file, its fastest way. A ratio is

@@ -220,13 +220,13 @@ def _paths(counts: np.ndarray, settings: Settings) -> Paths:
 
 
 def _start(words: int, rows: int, settings: Settings, seed: int) -> Tables:
-    """Small random inputs, outputs of zeros."""
+    """Small random inputs, from -1 / width to 1 / width, and outputs of zeros."""
     width = -(-settings.width // LANES) * LANES
     inputs = _aligned(rows, width)
     rng = np.random.default_rng([seed])
     for first in range(0, rows, PIECE):
         part = inputs[first : first + PIECE, : settings.width]
-        part[:] = (rng.random(part.shape, dtype=np.float32) - 0.5) / settings.width
+        part[:] = (2 * rng.random(part.shape, dtype=np.float32) - 1) / settings.width
     return Tables(inputs, _aligned(words + (words - 1) * settings.hierarchical, width))
 
 

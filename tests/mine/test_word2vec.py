@@ -43,7 +43,7 @@ class Slow:
         start = np.random.default_rng([seed]).random(
             (words + buckets.size, settings.width), dtype=np.float32
         )
-        self.inputs = (start.astype(np.float64) - 0.5) / settings.width
+        self.inputs = (2 * start.astype(np.float64) - 1) / settings.width
         self.outputs = np.zeros((2 * words - 1 if settings.hierarchical else words, settings.width))
         self.keep = keep_thresholds(stream.counts, settings.sample)
         self.noise = alias_table(stream.counts**settings.noise_power)
@@ -145,7 +145,8 @@ def test_two_steps_by_hand():
     chosen = {"negative": 0, "hierarchical": True, "sample": 0, "rate": 0.5, "end_rate": 0.5}
     tables, _, _ = train_tables(stream, Settings(width=1, window=1, epochs=1, **chosen))
     seed = int(np.random.default_rng(0).integers(1 << 48))
-    a, b = np.random.default_rng([seed]).random((2, 1), dtype=np.float32)[:, 0].astype(float) - 0.5
+    start = np.random.default_rng([seed]).random((2, 1), dtype=np.float32)
+    a, b = 2 * start[:, 0].astype(float) - 1
     # "a" in the company of "b": sigma(b * 0) = 1/2.
     y = 0.5 * (0 - 1 / 2) * b
     # "b" in the company of "a".
