@@ -101,7 +101,7 @@ def print_templates(templates: Templates, top: int, fillers: int = 6) -> None:
     for text, count, slots in zip(*columns, strict=True):
         words = " / ".join(" ".join(slot[:fillers]) for slot in slots)
         rows.append([text, f"{count:,}", words])
-    title = f"templates 模板: {len(templates):,}, by their uses"
+    title = f"templates 模版: {len(templates):,}, by their uses"
     print_table(title, ("template", "uses", "often in the slots"), rows, ["often in the slots"])
 
 

@@ -6,7 +6,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const known = data.tally.new !== null;
 
 const STEP_NAMES = {
-  characters: "字", words: "词", lexicon: "词典", templates: "模板", groups: "词群",
+  characters: "字", words: "词", lexicon: "词典", templates: "模版", groups: "词群",
 };
 
 const byId = (id) => document.getElementById(id);
@@ -73,7 +73,7 @@ function showTiles(way) {
     tile("省下 saved", `${way.percent.toFixed(1)}%`, way.percent > 0 ? "good" : "");
   }
   tile("词 words", short(data.tally.words));
-  if (data.templates) tile("模板 templates", short(data.templates.total));
+  if (data.templates) tile("模版 templates", short(data.templates.total));
   if (known) tile("新词 new words", short(data.tally.new), "good");
   tile("字数 characters", short(data.meta.characters));
   tile("句数 sentences", short(data.meta.sentences));

@@ -20,15 +20,15 @@ function parseBox({ parts, uses, inside }, depth) {
 
 function showParses() {
   const { sentences, passage, examples } = data.parses;
-  byId("parses-note").textContent = "一个框是一个模板，框里的彩底是它的槽；移上去或点一下，看是哪个模板。"
-    + "每句话取最省比特的拼法，没有模板的词照原样排着。";
+  byId("parses-note").textContent = "一个框是一个模版，框里的彩底是它的槽；移上去或点一下，看是哪个模版。"
+    + "每句话取最省比特的拼法，没有模版的词照原样排着。";
   const lines = (heading, rows) => (rows.length ? [make("h3", "", heading),
     ...rows.map((items) => make("p", "parse", ...parseRow(items)))] : []);
   const left = sentences - passage.length;
   byId("parse-lines").replaceChildren(
-    ...lines(`那段原文里用到模板的句子（${whole(passage.length)} / ${whole(sentences)}）`, passage),
-    ...(passage.length || !left ? [] : [make("p", "quiet", `那段原文的 ${whole(left)} 句都没有用到模板。`)]),
-    ...lines("模板套着模板的例子", examples),
+    ...lines(`那段原文里用到模版的句子（${whole(passage.length)} / ${whole(sentences)}）`, passage),
+    ...(passage.length || !left ? [] : [make("p", "quiet", `那段原文的 ${whole(left)} 句都没有用到模版。`)]),
+    ...lines("模版套着模版的例子", examples),
   );
   for (const kind of ["pointerover", "click"]) {
     byId("parse-lines").addEventListener(kind, (event) => {

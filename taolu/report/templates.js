@@ -10,7 +10,7 @@ const patternText = patterns ? patterns.parts.map((parts) => parts.map((part) =>
 const patternFolded = patternText.map((text, row) => (
   [text, text.replaceAll(" ", ""), ...patterns.fillers[row].flat()].join("\n").toLowerCase()));
 const PATTERN_COLUMNS = [
-  { key: "text", label: "模板", small: "template" },
+  { key: "text", label: "模版", small: "template" },
   { key: "count", label: "次数", small: "uses" },
   { key: "", label: "槽里常见的词", small: "often in the slots" },
   { key: "", label: "例", small: "example" },
@@ -115,9 +115,9 @@ function addTemplateHeads() {
 
 function startTemplates() {
   byId("templates-note").textContent = "隔开了也总在一起的词：彩色的框是槽，谁都可以填进去。"
-    + "只收进了省得回自己的模板；次数是拼全文时用了几回。";
+    + "只收进了省得回自己的模版；次数是拼全文时用了几回。";
   if (patterns.total > patternText.length) {
-    byId("template-limit").textContent = `只列出用得最多的 ${whole(patternText.length)} 个模板，`
+    byId("template-limit").textContent = `只列出用得最多的 ${whole(patternText.length)} 个模版，`
       + `共 ${whole(patterns.total)} 个；全表见 templates.tsv。`;
   }
   byId("template-search").addEventListener("input", (event) => {

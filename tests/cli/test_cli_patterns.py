@@ -34,7 +34,7 @@ def talk(tmp_path_factory):
 
 def test_learn_prints_templates_and_names_their_file(talk):
     folder, out = talk
-    table = out.split("templates 模板: ")[1].split("groups 词群")[0]
+    table = out.split("templates 模版: ")[1].split("groups 词群")[0]
     row = next(line for line in table.splitlines() if "道 ： “ [X] ！" in line)
     _, template, uses, fillers, _ = (cell.strip() for cell in row.split("│"))
     lines = (folder / "templates.tsv").read_text(encoding="utf-8").splitlines()
@@ -48,7 +48,7 @@ def test_learn_prints_templates_and_names_their_file(talk):
 
 def test_show_prints_templates_too(talk):
     out = assert_works(run("show", talk[0], "--top", 1))
-    assert re.search(r"templates 模板: \d+, by their uses\n", out)
+    assert re.search(r"templates 模版: \d+, by their uses\n", out)
 
 
 def test_a_sentence_is_drawn_as_a_tree_in_its_cheapest_ways(talk):

@@ -171,7 +171,7 @@ def test_every_part_of_the_page_is_drawn(tmp_path, ask):
         "字 characters",
         "词 words",
         "词典 lexicon",
-        "模板 templates未采用",
+        "模版 templates未采用",
     ]
     assert [row[4:] for row in seen["ledger"]] == [
         ["8.500", "–"],
@@ -185,7 +185,7 @@ def test_every_part_of_the_page_is_drawn(tmp_path, ask):
     assert seen["heads"] == 8
     assert seen["bars"] == 8  # text and codebook of four steps
     assert seen["totals"] == ["8.500", "7.000", "6.250", "6.650"]
-    assert any("模板 (未采用)" in tick for tick in seen["ticks"])
+    assert any("模版 (未采用)" in tick for tick in seen["ticks"])
     assert seen["points"] == 4
     assert seen["chips"] == ["天气", "的", "晴", "爽歪歪"]
     assert seen["fresh"] == ["爽歪歪"]
