@@ -38,7 +38,10 @@ SAYS = {
     "word2vec.py": ["correlation of all 900: 0.99", "50 words of 16 numbers"],
 }
 # These compile or train networks for about ten seconds or more.
-LONG = ("activations.py", "attention.py", "label_bias.py", "lazy_optimizer.py", "tagger.py")
+LONG = (
+    *("activations.py", "attention.py", "label_bias.py", "lazy_optimizer.py"),
+    *("noise_contrastive.py", "tagger.py"),
+)
 # As plain Python, without the compiler, these would take minutes.
 COMPILED = ("word2vec.py",)
 RUNS = [
