@@ -33,7 +33,7 @@ SAYS = {
     "noise_contrastive.py": ["NCE                    1.01", "log U forgotten        0.51"],
     "optimizer_dynamics.py": ["0.003397     2.01    0.000047     4.00", "momentum 0.95: friction"],
     "tagger.py": ["pointer: F1 1.00", "南京/LOC@3  南京大学/ORG@3", "48 give way to longer spans"],
-    "templates.py": ["could not open [X] : permission denied", "[disk {sdz} is {101} percent full]"],
+    "templates.py": ["could not open [X] : permission", "[disk {sdz} is {101} percent full]"],
     "signal_report.py": ["by the formula 0.010100", "linear      Orthogonal"],
     "word2vec.py": ["correlation of all 900: 0.99", "50 words of 16 numbers"],
 }
