@@ -96,7 +96,10 @@ def _suffix(path: Path) -> str:
 
 
 def _write_npz(found: "WordVectors", path: Path) -> None:
-    arrays: dict[str, Any] = {"words": np.array(found.words, dtype=np.str_), "vectors": found.vectors}
+    arrays: dict[str, Any] = {
+        "words": np.array(found.words, dtype=np.str_),
+        "vectors": found.vectors,
+    }
     if found.counts is not None:
         arrays["counts"] = found.counts
     if found.pieces is not None:

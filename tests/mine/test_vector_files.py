@@ -80,9 +80,7 @@ def test_pieces_of_words_are_kept_in_npz(tmp_path):
 def test_the_format_is_that_of_word2vec(tmp_path):
     found = WordVectors(("好", "b"), [[1, -0.5], [0.1, 2e9]])
     found.save(tmp_path / "v.txt")
-    assert (tmp_path / "v.txt").read_text(
-        "utf-8"
-    ) == "2 2\n好 1 -0.5\nb 0.100000001 2e+09\n"
+    assert (tmp_path / "v.txt").read_text("utf-8") == "2 2\n好 1 -0.5\nb 0.100000001 2e+09\n"
     found.save(tmp_path / "v.bin")
     rows = [row.astype("<f4").tobytes() for row in found.vectors]
     expected = b"2 2\n\xe5\xa5\xbd " + rows[0] + b"\nb " + rows[1] + b"\n"
