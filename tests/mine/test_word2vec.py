@@ -209,7 +209,7 @@ def test_sums_in_any_order_still_keep_infinities(bad):
 
 @needs_jit
 @pytest.mark.parametrize("negative", [1, 5])
-def test_vectors_of_full_rank_end_at_mutual_information_less_log_k(negative):
+def test_vectors_of_full_rank_end_at_mutual_information_less_log_k(negative, figure):
     words, pairs = 50, 300_000
     rng = np.random.default_rng(negative)
     joint = np.exp(1.2 * rng.standard_normal((words, words)))
@@ -228,6 +228,7 @@ def test_vectors_of_full_rank_end_at_mutual_information_less_log_k(negative):
     product = tables.inputs.astype(np.float64) @ tables.outputs.T
     truth = np.log(table * uses.sum() / np.outer(uses, uses)) - np.log(negative)
     squares = ((product - truth) ** 2).sum() / ((truth - truth.mean()) ** 2).sum()
+    figure(f"share explained, k = {negative}", 1 - squares)
     assert 1 - squares > 0.99
 
 
