@@ -120,10 +120,13 @@ def fit_grammar(
 
     Example:
         >>> from taolu.mine.templates import number_words
-        >>> lines = [["又", a, "又", b] for a in "高大红圆白小远" for b in "好胖香甜软美冷"]
-        >>> found = fit_grammar(*number_words(lines), Templates((("又", None, "又"),), [49]))
-        >>> found.templates.text, found.templates.count.tolist()
-        (('又 [X] 又',), [49])
+        >>> lines = [list("春江花月夜"), list("山水云天日")] * 40
+        >>> pairs = [("虽", "但"), ("又", "且"), ("或", "者"), ("一", "就")]
+        >>> lines += [[a, c, b] for c in "春江花月夜山水" for a, b in pairs] * 2
+        >>> given = Templates(tuple((a, None, b) for a, b in pairs), np.full(4, 14))
+        >>> found = fit_grammar(*number_words(lines), given).templates
+        >>> list(zip(found.text, found.count.tolist()))[:3]
+        [('虽 [X] 但', 14), ('又 [X] 且', 14), ('或 [X] 者', 14)]
 
     References:
         Su Jianlin, 最小熵原理（三）：“飞象过河”之句模版和语言结构, 2018.

@@ -53,9 +53,9 @@ class Templates:
 
     Example:
         >>> lines = ["一 天 比 一 天 冷", "一 年 比 一 年 好", "一 回 比 一 回 多"]
-        >>> found = mine_templates(map(str.split, lines), min_pmi=0.5, min_count=3)
-        >>> found.text[0], int(found.count[0])
-        ('一 [X] 比 一 [X]', 3)
+        >>> found = mine_templates(map(str.split, lines), min_pmi=0, min_count=3)
+        >>> found.text, found.count.tolist()
+        (('一 [X] 比 一 [X]',), [3])
     """
 
     parts: tuple[tuple[Part, ...], ...]
