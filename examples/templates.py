@@ -1,6 +1,6 @@
 """Templates of log lines: what repeats, what varies, and which of it pays.
 
-    python examples/templates.py
+python examples/templates.py
 """
 
 import random

@@ -64,8 +64,14 @@ def learn_patterns(
 
     spelled = [alphabet_bits(text), *spelling_bits(lexicon.words, text).tolist()]
     least = max(LEAST_SENTENCES, units.ids.size // UNITS_A_SENTENCE)
-    options = {"min_count": least, "splits": units.splits, "threads": threads, "tick": tick}
-    tried = best_grammar(units.ids, units.words, **options)
+    tried = best_grammar(
+        units.ids,
+        units.words,
+        min_count=least,
+        splits=units.splits,
+        threads=threads,
+        tick=tick,
+    )
     ledger = ledger.add_best(_template_step(text, spelled, one) for one in tried)
     templates = tried[0].templates if ledger.steps[-1].step == "templates" else None
     tell("groups", 0, 3)

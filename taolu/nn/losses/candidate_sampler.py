@@ -12,7 +12,6 @@ where c is such that the expected counts add up to n. A stretch is at most an n-
 no id is met twice, and the frequent ones, c p >= 1, come every time.
 """
 
-
 import keras
 import numpy as np
 from keras import ops
