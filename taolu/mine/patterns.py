@@ -8,7 +8,8 @@ from taolu.bits.codelength import Ledger, Step
 from taolu.mine.class_bigram import GroupBits
 from taolu.mine.groups import WordGroups, best_groups
 from taolu.mine.lexicon import Lexicon, alphabet_bits, spelling_bits
-from taolu.mine.template_grammar import GrammarBits, best_grammar
+from taolu.mine.template_bits import GrammarBits
+from taolu.mine.template_grammar import best_grammar
 from taolu.mine.templates import Templates
 from taolu.mine.transitions import transitions_of
 from taolu.mine.units import cut_units
