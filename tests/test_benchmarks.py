@@ -208,6 +208,7 @@ def test_structure_stands_between_branching_and_gold():
     assert f1["gold, by twos"] >= least > max(f1["left-branching"], f1["random"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="takes minutes as plain Python")
 def test_word_vectors_stand_beside_gensims():
     pytest.importorskip("gensim")

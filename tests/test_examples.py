@@ -37,10 +37,11 @@ SAYS = {
     "signal_report.py": ["by the formula 0.010100", "linear      Orthogonal"],
     "word2vec.py": ["correlation of all 900: 0.99", "50 words of 16 numbers"],
 }
-# These compile or train networks for about ten seconds or more.
+# These compile or train networks for five seconds or more.
 LONG = (
-    *("activations.py", "attention.py", "label_bias.py", "lazy_optimizer.py"),
-    *("noise_contrastive.py", "tagger.py"),
+    *("activations.py", "adaptive_dynamics.py", "attention.py", "gradients.py", "label_bias.py"),
+    *("lazy_optimizer.py", "lookahead.py", "masked_pooling.py", "model_surgery.py"),
+    *("noise_contrastive.py", "optimizer_dynamics.py", "signal_report.py", "tagger.py"),
 )
 # As plain Python, without the compiler, these would take minutes.
 COMPILED = ("word2vec.py",)

@@ -180,7 +180,7 @@ def recount(path, folder):
         assert float(row["total"]) >= totals[-1]
 
 
-@pytest.mark.parametrize("options", [[], ["--margin", "0"]])
+@pytest.mark.parametrize("options", [[], pytest.param(["--margin", "0"], marks=pytest.mark.slow)])
 def test_ledger_of_the_sample(tmp_path, options):
     pages = sorted((ROOT / "taolu" / "guide").glob("*.md"))[:12]
     path = tmp_path / "guide.txt"

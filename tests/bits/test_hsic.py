@@ -260,7 +260,7 @@ def test_the_permutation_test_keeps_its_level(figure):
     assert rejected == pytest.approx(0.05, abs=0.015)
 
 
-@pytest.mark.parametrize("n", [30, 100])
+@pytest.mark.parametrize("n", [30, pytest.param(100, marks=pytest.mark.slow)])
 def test_the_gamma_test_keeps_its_level(n, figure):
     rng = np.random.default_rng(0)
     p = np.array([hsic_gamma_test(*rng.normal(size=(2, n))).p_value for _ in range(10_000)])

@@ -208,7 +208,7 @@ def test_sums_in_any_order_still_keep_infinities(bad):
 
 
 @needs_jit
-@pytest.mark.parametrize("negative", [1, 5])
+@pytest.mark.parametrize("negative", [1, pytest.param(5, marks=pytest.mark.slow)])
 def test_vectors_of_full_rank_end_at_mutual_information_less_log_k(negative, figure):
     words, pairs = 50, 300_000
     rng = np.random.default_rng(negative)

@@ -228,6 +228,7 @@ def test_labels_of_a_batch_are_what_its_head_learns():
     assert TagTarget.from_config(json.loads(json.dumps(pointer.as_config()))) == pointer
 
 
+@pytest.mark.slow
 def test_a_training_can_begin_from_another_tagger(trained, tmp_path):
     known, folder = trained
     one = TagSettings(**{**vars(TINY), "epochs": 1, "learning_rate": 1e-5})

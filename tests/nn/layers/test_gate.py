@@ -253,7 +253,13 @@ EXEMPT = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+# Other forms of layers that pass in their plain form, and that XLA compiles for long.
+LONG = ("CRF, by matrices", "MEMM, both ways, low rank", "SecondOrderMEMM, low rank")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in CASES]
+)
 def test_a_layer_passes_the_gate(name):
     check(CASES[name], ("mixed_float16",))
 
