@@ -141,10 +141,14 @@ def best_grammar(
     tell()
     text = TemplateText(ids, words, fitted.templates.parts)
     rows, uses = np.arange(len(fitted.templates)), (fitted.templates.count * share).astype(np.int64)
+    order = np.argsort(-text.savings(rows, uses), kind="stable")
+    # What a sample says of a long text is settled already, and a pass takes long.
+    rounds = 2 if share == 1.0 else 1
     tried: list[GrammarBits] = []
     for quarter in (1, 4, 16):
         if rows.size >= quarter:
-            found = text.fit(rows, uses, rows.size // quarter, 2, threads)
+            kept = np.sort(order[: rows.size // quarter])
+            found = text.fit(kept, uses[kept], None, rounds, threads)
             tried += [found] if len(found.templates) else []
         tell()
     tried.sort(key=lambda one: one.total)
