@@ -6,16 +6,15 @@ system maps into memory.
 """
 
 import os
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import IO
 
 import numpy as np
 
 from taolu.text.corpus import Corpus
+from taolu.text.id_parts import IdParts
 
 END = -1  # id that closes a sentence
 IN_MEMORY_IDS = 1 << 26
@@ -60,11 +59,11 @@ def read_tokens(source: Sentences, *, min_count: int = 1) -> TokenStream:
     if min_count < 1:
         raise ValueError(f"`min_count` must be at least 1. Received: min_count={min_count}.")
     names: defaultdict[str, int] = defaultdict(count().__next__)
-    ids = _Ids()
+    ids = IdParts(IN_MEMORY_IDS)
     for part in _parts(source, names):
         ids.append(part)
     counts = np.zeros(len(names), dtype=np.int64)
-    for part in ids.parts():
+    for part in ids.parts(AT_ONCE):
         counts += np.bincount(part[part != END], minlength=len(names))
     order = np.argsort(-counts, kind="stable")
     order = order[counts[order] >= min_count]
@@ -78,7 +77,7 @@ def read_tokens(source: Sentences, *, min_count: int = 1) -> TokenStream:
     place[order] = np.arange(order.size)
     place[END] = END
     words = list(names)
-    return TokenStream(ids.renumbered(place), tuple(words[i] for i in order), counts[order])
+    return TokenStream(_renumbered(ids, place), tuple(words[i] for i in order), counts[order])
 
 
 def _parts(source: Sentences, names: defaultdict[str, int]) -> Iterator[np.ndarray]:
@@ -109,50 +108,15 @@ def _parts(source: Sentences, names: defaultdict[str, int]) -> Iterator[np.ndarr
     yield np.array(found, dtype=np.int32)
 
 
-class _Ids:
-    """Arrays end to end; past `IN_MEMORY_IDS` they go to a temporary file."""
-
-    def __init__(self) -> None:
-        self.arrays: list[np.ndarray] = []
-        self.size = 0
-        self.file: IO[bytes] | None = None
-
-    def append(self, ids: np.ndarray) -> None:
-        self.size += ids.size
-        self.arrays.append(ids)
-        if self.file is None and self.size > IN_MEMORY_IDS:
-            self.file = tempfile.TemporaryFile(prefix="taolu-tokens-")  # noqa: SIM115
-        if self.file is not None:
-            for array in self.arrays:
-                self.file.write(array.data)
-            self.arrays = []
-
-    def parts(self) -> Iterator[np.ndarray]:
-        if self.file is None:
-            yield from self.arrays
-            return
-        self.file.flush()
-        mapped = np.memmap(self.file, dtype=np.int32, mode="r+")
-        for start in range(0, self.size, AT_ONCE):
-            yield mapped[start : start + AT_ONCE]
-
-    def renumbered(self, place: np.ndarray) -> np.ndarray:
-        """The ids under their new numbers, in the room of the old ones."""
-        if self.file is None:
-            whole = np.empty(self.size, dtype=np.int32)
-            return whole[: self._renumber(place, whole)]
-        # The mapping outlives the file, and goes when the last array on it goes.
-        with self.file:
-            self.file.flush()
-            whole = np.asarray(np.memmap(self.file, dtype=np.int32, mode="r+"))
-            return whole[: self._renumber(place, whole)]
-
-    def _renumber(self, place: np.ndarray, whole: np.ndarray) -> int:
-        used = 0
-        for part in self.parts():
-            found = place[part]
-            found = found[found >= END]
-            # Never ahead of the reading: ids only get fewer.
-            whole[used : used + found.size] = found
-            used += found.size
-        return used
+def _renumbered(ids: IdParts, place: np.ndarray) -> np.ndarray:
+    """The ids under their new numbers, in the room of the old ones."""
+    whole = ids.whole("r+")
+    used = 0
+    for start in range(0, whole.size, AT_ONCE):
+        part = whole[start : start + AT_ONCE]
+        found = place[part]
+        found = found[found >= END]
+        # Never ahead of the reading: ids only get fewer.
+        whole[used : used + found.size] = found
+        used += found.size
+    return whole[:used]

@@ -5,17 +5,16 @@ compiled code, which also checks the bytes, finds sentence ends and counts chara
 size the ids lie in a temporary file that the operating system maps into memory.
 """
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import IO
 
 import numpy as np
 
 from taolu._kernel import kernel
 from taolu.text.alphabet import Alphabet
 from taolu.text.corpus import Block, Corpus
+from taolu.text.id_parts import IdParts
 from taolu.text.normalize import (
     LINE_END,
     ORDINARY,
@@ -81,7 +80,7 @@ def encode(corpus: Corpus, progress: Progress | None = None) -> EncodedText:
         >>> text.alphabet.characters, text.ids
         ('好。不', array([ 0, -2,  0,  1, -1,  2,  0, -1], dtype=int32))
     """
-    reader, parts = _Reader(), _Parts()
+    reader, parts = _Reader(), IdParts(IN_MEMORY_IDS)
     for block in corpus.blocks():
         parts.append(reader.read(block))
         if progress is not None:
@@ -104,33 +103,6 @@ def sentence_bounds(ids: np.ndarray, shares: int) -> list[int]:
         if found.size and bounds[-1] < at + int(found[0]) + 1 < ids.size:
             bounds.append(at + int(found[0]) + 1)
     return [*bounds, ids.size]
-
-
-class _Parts:
-    """Arrays end to end; past `IN_MEMORY_IDS` they go to a temporary file."""
-
-    def __init__(self) -> None:
-        self.arrays: list[np.ndarray] = []
-        self.size = 0
-        self.file: IO[bytes] | None = None
-
-    def append(self, ids: np.ndarray) -> None:
-        self.size += ids.size
-        self.arrays.append(ids)
-        if self.file is None and self.size > IN_MEMORY_IDS:
-            self.file = tempfile.TemporaryFile(prefix="taolu-ids-")  # noqa: SIM115
-        if self.file is not None:
-            for array in self.arrays:
-                self.file.write(array.data)
-            self.arrays.clear()
-
-    def whole(self) -> np.ndarray:
-        if self.file is None:
-            return np.concatenate([np.empty(0, np.int32), *self.arrays])
-        with self.file:
-            self.file.flush()
-            # Copy on write: to compiled code it has the type of an array in memory.
-            return np.asarray(np.memmap(self.file, dtype=np.int32, mode="c"))
 
 
 class _Reader:
