@@ -144,8 +144,9 @@ def _show_parse(loaded: "Codebook", book: Path, sentence: str, ways: int) -> Non
             f"--parse takes a sentence of 1 to {LONGEST_SENTENCE} words. "
             f"Received: {len(words)} words."
         )
+    alone = loaded.parser.alone(words)
     for bits, parse in loaded.parser.best(words, ways):
-        print_parse(parse, f"{bits:.2f} bits")
+        print_parse(parse, f"{bits:.2f} bits; {alone:.2f} word by word")
 
 
 def _export(words, path: Path) -> None:

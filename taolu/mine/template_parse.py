@@ -153,6 +153,11 @@ class TemplateParser:
         rows = iter(records[:used].tolist())
         return _joined(_row(rows, words, self.templates.parts, 0, len(words)))
 
+    def alone(self, words: Sequence[str]) -> float:
+        """Returns what a sentence costs word by word, without templates."""
+        rows = [self.vocabulary.get(word, -1) for word in words]
+        return float(self.word_costs[rows].sum() + self.beside * max(0, len(rows) - 1))
+
     def best(self, words: Sequence[str], most: int = 5) -> list[tuple[float, Parse]]:
         """Returns the cheapest parses with their costs, the cheapest first.
 

@@ -53,7 +53,10 @@ def test_show_prints_templates_too(talk):
 
 def test_a_sentence_is_drawn_as_a_tree_in_its_cheapest_ways(talk):
     out = assert_works(run("show", talk[0], "--parse", "我道：“北京好！”", "--ways", 2))
-    bits = [float(line.split()[0]) for line in out.splitlines() if line.endswith(" bits")]
+    bits = [float(line.split()[0]) for line in out.splitlines() if "word by word" in line]
+    alone = {line.split()[2] for line in out.splitlines() if "word by word" in line}
+    assert len(alone) == 1
+    assert bits[0] <= float(alone.pop())
     assert len(bits) == 2
     assert bits[0] < bits[1]
     first = out.splitlines()[1:5]
