@@ -85,16 +85,13 @@ class TemplateText:
         self.spelling = (self.uses_of @ cost + end * (self.slots + 1)) / share
         self.share = share
 
-    def fit(self, rows, uses, most, rounds, threads) -> GrammarBits:
+    def fit(self, rows, uses, rounds, threads) -> GrammarBits:
         """Parses, counts and drops until a round saves no more."""
         found = best = self.bits(rows, uses)
         for turn in range(rounds):
             if rows.size:
                 uses = self.parse(rows, uses, threads)
             rows, uses = self.paying(rows, uses)
-            if turn == 0 and most is not None and rows.size > most:
-                kept = np.sort(np.argsort(-self.savings(rows, uses), kind="stable")[:most])
-                rows, uses = rows[kept], uses[kept]
             found = self.bits(rows, uses)
             if turn and found.total > best.total * (1 - ENOUGH):
                 break

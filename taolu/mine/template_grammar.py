@@ -54,7 +54,6 @@ def fit_grammar(
     words: Sequence[str],
     candidates: Templates,
     *,
-    most: int | None = None,
     rounds: int = ROUNDS,
     threads: int = 1,
 ) -> GrammarBits:
@@ -67,7 +66,6 @@ def fit_grammar(
         ids: Words, int32 (time,), a negative id after each sentence.
         words: The word of each id.
         candidates: Templates that start and end with words; `count` is a guess of their uses.
-        most: Most templates, those that save most in the first round; by default all that pay.
         rounds: Most rounds.
         threads: Threads that share the text.
 
@@ -88,9 +86,8 @@ def fit_grammar(
         Su Jianlin, 最小熵原理（三）：“飞象过河”之句模版和语言结构, 2018.
         de Marcken, Unsupervised language acquisition, 1996.
     """
-    for name, value in (("rounds", rounds), ("most", 1 if most is None else most)):
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}.")
+    if rounds < 1:
+        raise ValueError(f"`rounds` must be at least 1. Received: rounds={rounds}.")
     for parts in candidates.parts:
         check_template(parts)
         if parts[0] is None or parts[-1] is None:
@@ -99,7 +96,7 @@ def fit_grammar(
             )
     text = TemplateText(ids, words, candidates.parts)
     uses = text.guess(np.asarray(candidates.count, dtype=np.int64))
-    return text.fit(np.arange(len(candidates)), uses, most, rounds, threads)
+    return text.fit(np.arange(len(candidates)), uses, rounds, threads)
 
 
 def best_grammar(
@@ -137,7 +134,7 @@ def best_grammar(
     tell()
     part = TemplateText(some, words, candidates.parts, share)
     guess = part.guess(candidates.count)
-    fitted = part.fit(np.arange(len(candidates)), guess, None, ROUNDS, threads)
+    fitted = part.fit(np.arange(len(candidates)), guess, ROUNDS, threads)
     tell()
     text = TemplateText(ids, words, fitted.templates.parts)
     rows, uses = np.arange(len(fitted.templates)), (fitted.templates.count * share).astype(np.int64)
@@ -148,7 +145,7 @@ def best_grammar(
     for quarter in (1, 4, 16):
         if rows.size >= quarter:
             kept = np.sort(order[: rows.size // quarter])
-            found = text.fit(kept, uses[kept], None, rounds, threads)
+            found = text.fit(kept, uses[kept], rounds, threads)
             tried += [found] if len(found.templates) else []
         tell()
     tried.sort(key=lambda one: one.total)
